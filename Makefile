@@ -1,0 +1,67 @@
+# Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
+PYTHON ?= python3
+.DELETE_ON_ERROR:
+.PHONY: demo test half-devices half-stories test-long test-faults bench lint lock clean
+
+PIP = bin/pip install --quiet --disable-pip-version-check
+
+demo: .venv-run/ready
+	@.venv-run/bin/cartwire demo
+
+# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in two
+# halves at once, as each waits most of the time.
+FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
+DEVICES = $(addprefix tests/test_,camera.py hid.py nfc.py serialport.py)
+
+test: .venv/ready lint
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line half-devices half-stories
+
+half-devices:
+	.venv/bin/python -m pytest $(FAULTS) $(DEVICES)
+
+half-stories:
+	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES))
+
+# The mutants and the state machine at length.
+test-long: .venv/ready
+	CARTWIRE_LONG=1 .venv/bin/python -m pytest -m "long or not long" --timeout 3600
+
+# The fault bench at length: more than 2,000 kills, 10,000 crash images, bad links, bad servers, bad disks; two hours.
+test-faults: .venv/ready
+	CARTWIRE_FAULTS=1 CARTWIRE_KILLS=400 CARTWIRE_SCANS=100 CARTWIRE_IMAGES=400 \
+	  .venv/bin/python -m pytest -s -m faults --timeout 3600
+
+bench: .venv/ready
+	.venv/bin/python tests/bench.py
+	.venv/bin/python tests/bench_drain.py
+
+lint: .venv/ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+# The locks name packages, versions and hashes, and no index.
+lock:
+	uv pip compile -q pyproject.toml --extra broker --group build --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/run.txt
+	uv pip compile -q pyproject.toml --extra all --group test --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/test.txt
+
+.venv-run/ready: requirements/run.txt pyproject.toml
+	@echo "Making the environment for the demo (about half a minute, once) …"
+	$(PYTHON) -m venv --clear .venv-run
+	.venv-run/$(PIP) --require-hashes -r requirements/run.txt
+	.venv-run/$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/ready: requirements/test.txt requirements/debian.txt pyproject.toml
+	./requirements/install-debian
+	@echo "Making the environment for the tests (about a minute, once) …"
+	$(PYTHON) -m venv --clear .venv
+	.venv/$(PIP) --require-hashes -r requirements/test.txt
+	.venv/$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-run

@@ -1,0 +1,214 @@
+"""Bands on a PC/SC reader: one tap each time one is laid on it.
+
+One idea, a thread that may hang or die and be started anew: it talks to pcscd through `smartcard.scard`, for the
+monitors of that package die with pcscd and never come back. A context is of no use after its first error, so an
+error ends the thread, and each start has a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+
+from smartcard import scard
+
+from edge.model import Ready, Tap
+from edge.ports import DeviceLost, Emit
+
+log = logging.getLogger(__name__)
+
+AWAY = 1.0
+"""Seconds a band has to be gone to be a new tap; anything less is a flicker of the field."""
+BEAT, SILENCE, STOPPING = 10.0, 30.0, 2.0
+"""Seconds: between the thread's signs of life; without one until pcscd counts as hung; the thread has to stop."""
+SEARCH = 1.0
+"""Seconds for a reader to appear: systemd starts pcscd at our first call, and it finds its readers after that."""
+
+_ATTEMPTS = 3
+_GET_UID, _SUCCESS = [0xFF, 0xCA, 0x00, 0x00, 0x00], [0x90, 0x00]
+_GONE = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE
+_HUNG = "pcscd does not answer; start it again: systemctl restart pcscd"
+_REASONS = {
+    scard.SCARD_E_NO_SERVICE: "pcscd is not running; start it: systemctl start pcscd.socket",
+    scard.SCARD_F_COMM_ERROR: "pcscd has ended; start it again: systemctl restart pcscd",
+    scard.SCARD_W_SECURITY_VIOLATION: "pcscd refuses this user; give it access_pcsc and access_card in polkit",
+    scard.SCARD_E_UNKNOWN_READER: "the reader is gone; plug it in again",
+}
+
+_Word = Ready | Tap | DeviceLost | None
+"""What the thread says: None is a sign of life, DeviceLost its last word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """`reader`: a part of the PC/SC reader's name; left out: the first one."""
+
+    read_point: str
+    reader: str | None = None
+
+    async def run(self, emit: Emit) -> None:
+        loop, said = asyncio.get_running_loop(), asyncio.Queue[_Word]()
+        name = f"nfc-{id(self):x}"
+        if any(thread.name == name for thread in threading.enumerate()):
+            raise DeviceLost(_HUNG)
+
+        def say(word: _Word) -> None:
+            with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
+                loop.call_soon_threadsafe(said.put_nowait, word)
+
+        watch = _Watch(self, say)
+        threading.Thread(target=watch.run, name=name, daemon=True).start()
+        word: _Word = None
+        try:
+            while not isinstance(word, DeviceLost):
+                if word:
+                    await emit(word)
+                word = await _within(SILENCE, said.get())
+            raise word
+        finally:
+            watch.stopping.set()
+            if not isinstance(word, DeviceLost):
+                threading.Thread(target=watch.cancel, name=name, daemon=True).start()
+                while not isinstance(word, DeviceLost):
+                    word = await _within(STOPPING, said.get())
+
+
+def attached() -> list[tuple[str, dict[str, str]]]:
+    """The readers there are: what each is, and the configuration that chooses it. Raises DeviceLost: no pcscd."""
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+    _check(code)
+    try:
+        return [(f"PC/SC reader {name}", {"reader": name}) for name in _readers(context)]
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+@dataclass(slots=True)
+class Resting:
+    """The band that lies on the reader or has just left it: as a hash, for a UID is not kept."""
+
+    _band: int | None = None
+    _left: float = -inf
+
+    def laid(self, uid: str, now: float) -> bool:
+        """Whether that is a new tap; always, if the UID is empty, for then nobody knows who it was."""
+        band = hash(uid) if uid else None
+        new = band is None or band != self._band or now - self._left >= AWAY
+        self._band = band
+        return new
+
+    def left(self, now: float) -> None:
+        self._left = now
+
+
+@dataclass(slots=True)
+class _Watch:
+    """The thread's work, and what stops it from outside."""
+
+    driver: Driver
+    say: Callable[[_Word], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _context: int | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> None:
+        last = DeviceLost("fault: the thread of the driver")
+        try:
+            code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+            _check(code)
+            self._context = context
+            self._follow(context, self._find(context))
+        except DeviceLost as error:
+            last = error
+        finally:
+            with self._lock:
+                context, self._context = self._context, None
+                if context is not None:
+                    scard.SCardReleaseContext(context)
+            self._ended.set()
+            self.say(last)
+
+    def cancel(self) -> None:
+        """Again and again, for it does nothing unless the thread is waiting. Hangs as long as pcscd does."""
+        while not self._ended.wait(0.01):
+            with self._lock:
+                if self._context is not None:
+                    scard.SCardCancel(self._context)
+
+    def _find(self, context: int) -> str:
+        part, end = self.driver.reader or "", time.monotonic() + SEARCH
+        while True:
+            names = _readers(context)
+            if name := next((name for name in names if part in name), ""):
+                return name
+            left = end - time.monotonic()
+            if left <= 0 or self.stopping.is_set():
+                others = f"no reader with {part!r} in its name, only {', '.join(names)}; plug it in or change `reader`"
+                raise DeviceLost(others if names else "no PC/SC reader is attached; plug it in")
+            new_reader = (r"\\?PnP?\Notification", scard.SCARD_STATE_UNAWARE)
+            scard.SCardGetStatusChange(context, int(left * 1000) + 1, [new_reader])
+
+    def _follow(self, context: int, reader: str) -> None:
+        resting, state = Resting(), scard.SCARD_STATE_UNAWARE
+        while not self.stopping.is_set():
+            code, ((_, new, _),) = scard.SCardGetStatusChange(context, int(BEAT * 1000), [(reader, state)])
+            self.say(None)
+            if code in (scard.SCARD_E_TIMEOUT, scard.SCARD_E_CANCELLED):
+                continue
+            _check(scard.SCARD_E_UNKNOWN_READER if code == scard.SCARD_S_SUCCESS and new & _GONE else code)
+            if state == scard.SCARD_STATE_UNAWARE:
+                log.info("%s: reader %s", self.driver.read_point, reader)
+                self.say(Ready(read_point=self.driver.read_point))
+            # Its upper half counts what came and went, so nothing between two calls is missed.
+            moved = state == scard.SCARD_STATE_UNAWARE or (new ^ state) >> 16
+            if moved and state & scard.SCARD_STATE_PRESENT:
+                resting.left(time.monotonic())
+            if moved and new & scard.SCARD_STATE_PRESENT:
+                uid = _uid(context, reader)
+                if resting.laid(uid, time.monotonic()):
+                    self.say(Tap(read_point=self.driver.read_point, value=uid))
+            state = new
+
+
+async def _within(seconds: float, word: Awaitable[_Word]) -> _Word:
+    try:
+        async with asyncio.timeout(seconds):
+            return await word
+    except TimeoutError:
+        return DeviceLost(_HUNG)
+
+
+def _uid(context: int, reader: str) -> str:
+    """The card's UID in upper-case hex; empty: it cannot be read, or is a random one, which names nobody."""
+    for _ in range(_ATTEMPTS):
+        code, card, protocol = scard.SCardConnect(
+            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+        )
+        if code == scard.SCARD_S_SUCCESS:
+            pci = scard.SCARD_PCI_T0 if protocol == scard.SCARD_PROTOCOL_T0 else scard.SCARD_PCI_T1
+            code, answer = scard.SCardTransmit(card, pci, _GET_UID)
+            scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
+            uid = bytes(answer[:-2])
+            if code == scard.SCARD_S_SUCCESS and answer[-2:] == _SUCCESS and len(uid) in (4, 7, 10):
+                return "" if len(uid) == 4 and uid[0] == 0x08 else uid.hex().upper()
+    return ""
+
+
+def _readers(context: int) -> list[str]:
+    code, names = scard.SCardListReaders(context, [])
+    if code == scard.SCARD_E_NO_READERS_AVAILABLE:
+        return []
+    _check(code)
+    return list(names)
+
+
+def _check(code: int) -> None:
+    if code != scard.SCARD_S_SUCCESS:
+        raise DeviceLost(_REASONS.get(code) or f"PC/SC: {scard.SCardGetErrorMessage(code)} See: systemctl status pcscd")

@@ -1,0 +1,190 @@
+"""Whose a reading is: what the cache and the floor together make of it. Runs inside a batch.
+
+The order for a code's text: a cached identifier (it works as a tap), the store's own labels, a product,
+the form of a loyalty code. What is nobody's is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import inf
+from re import Pattern
+
+import msgspec
+
+from edge import codes, directory, erasure, identity
+from edge.codes import InStore
+from edge.database import Full
+from edge.floor import EMPTY, HELD, Forgotten, Learnt, Scanned, Tapped, Withdrawn, is_holder
+from edge.intake import Batch
+from edge.journal import Waiting, last_seq
+from edge.model import Item, Lapse, Moment, Outcome, Row, Scan, Tap
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A reading without raw identifiers of taps, with the id and the moment it got when it was made."""
+
+    id: str
+    moment: Moment
+    reading: Tap | Scan | Lapse
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a reading. `unknown_tap`: a pseudonym worth asking the platform about.
+
+    `made_up`: what was read before and could not be written then.
+    """
+
+    outcome: Outcome | None
+    unknown_tap: str | None = None
+    made_up: tuple[Observation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The rules of one store. `late`: seconds a held scan may wait to learn its customer."""
+
+    key: bytes
+    loyalty: Pattern[str]
+    in_store: tuple[InStore, ...]
+    late: float
+
+    def observe(self, batch: Batch, seen: Observation) -> Answer:
+        """Writes what the reading is worth."""
+        reading = seen.reading
+        batch.lapse(reading.read_point, seen.moment)
+        if isinstance(reading, Lapse):
+            return Answer(None)
+        if isinstance(reading, Tap):
+            return self._tap(batch, seen, reading)
+        code = codes.read(reading.text, reading.symbology)
+        tap = Tap(read_point=reading.read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
+        if directory.owner(batch.connection, tap.pseudonym or ""):
+            return self._tap(batch, seen, tap)
+        if item := codes.item(code, self.in_store):
+            return self._scan(batch, seen, item)
+        if self.loyalty.search(code.text):
+            return self._tap(batch, seen, tap)
+        return Answer("unknown")
+
+    def may_be_tap(self, reading: Tap | Scan | Lapse) -> bool:
+        """Whether it could end a session; a product's code does not, unless it is somebody's identifier."""
+        if isinstance(reading, Scan):
+            return codes.item(codes.read(reading.text, reading.symbology), self.in_store) is None
+        return isinstance(reading, Tap)
+
+    def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
+        owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None
+        consents = owner is not None and "cart" in owner.consents
+        stranger = tap.pseudonym if owner is None and tap.plausible else None
+        tapped = Tapped(seen.id, seen.moment, tap.read_point, tap.type, owner if consents else None, stranger)
+        if not batch.room:
+            session = batch.floor.get(tap.read_point, EMPTY).session
+            if session is None or not is_holder(session, tapped):
+                batch.happen(replace(tapped, owner=None, pseudonym=None))
+            return Answer("cannot")
+        rows = batch.happen(tapped)
+        if any(row.kind == "tap.unknown" for row in rows):
+            return Answer("saved", stranger)
+        session = batch.floor.get(tap.read_point, EMPTY).session
+        if session is None or not rows:
+            return Answer("unknown" if session is None else None)
+        return Answer("accepted" if session.customer else "saved")
+
+    def _scan(self, batch: Batch, seen: Observation, item: Item) -> Answer:
+        if not batch.room:
+            return Answer("cannot")
+        session = batch.floor.get(seen.reading.read_point, EMPTY).session
+        holder = directory.customer(batch.connection, session.customer) if session and session.customer else None
+        if holder and "cart" not in holder.consents:
+            holder = None
+        item = replace(item, product=directory.product(batch.connection, item.gtin))
+        rows = batch.happen(Scanned(seen.id, seen.moment, seen.reading.read_point, item, holder))
+        return Answer("accepted" if any(row.kind == "cart.item_added" for row in rows) else "saved")
+
+    def learn(self, batch: Batch, page: directory.Page, since: str | None) -> None:
+        """Applies a page of the feed, and what follows from it for sessions, held scans and pushes.
+
+        Raises Full for one of a new generation where taps and scans are refused: it is not to take the reserve.
+        """
+        if not batch.room and directory.filling(batch.connection, since):
+            raise Full("no room for a new generation of the cache")
+        effects = directory.apply(batch.connection, page, since)
+        for customer, deleted in effects.withdrawn.items():
+            batch.happen(Withdrawn(batch.now, customer))
+            batch.connection.execute(
+                "DELETE FROM open_push WHERE seq IN (SELECT p.seq FROM open_push p JOIN row r USING (seq)"
+                " WHERE r.who = ?)",
+                (customer,),
+            )
+            erased = {"customer": customer, "reason": "platform"}
+            batch.write([Row("customer.erased", batch.now, erased, live=False)])
+            erasure.begin(batch.connection, customer, last_seq(batch.connection), everything=deleted)
+        for pseudonym, deleted in effects.pseudonyms.items():
+            erasure.begin(batch.connection, pseudonym, last_seq(batch.connection), everything=deleted)
+        for pseudonym in effects.lost:
+            erasure.begin(batch.connection, pseudonym, last_seq(batch.connection))
+        for pseudonym in effects.reassigned:
+            self._forget(batch, pseudonym)
+        self.resolve(batch)
+
+    def resolve(self, batch: Batch) -> None:
+        """Gives what is held, and not too old, to those whom the cache knows by now."""
+        self.expire(batch)
+        for pseudonym in directory.learnable(batch.connection):
+            owner = directory.owner(batch.connection, pseudonym)
+            if owner is None or "cart" not in owner.consents:
+                batch.happen(Learnt(batch.now, pseudonym, None))
+                _erase_held(batch, pseudonym)
+                continue
+            since = directory.valid_from(batch.connection, pseudonym)
+            waiting = batch.journal.held(batch.connection, pseudonym)
+            settled = [w for w in waiting if since is None or w.time is not None]
+            _release(batch, settled)
+            own = [w.row for w in settled if since is None or w.time is None or w.time >= since]
+            taps = tuple(row for row in own if row.kind == "tap.unknown")
+            scans = tuple(row for row in own if row.kind == HELD)
+            before = tuple(w.row for w in settled if w.row not in own and w.row.kind == HELD)
+            batch.happen(Learnt(batch.now, pseudonym, owner, taps, scans, before))
+            if others := [w.seq for w in settled if w.row not in own]:
+                erasure.begin(batch.connection, pseudonym, max(others))
+
+    def expire(self, batch: Batch) -> None:
+        """What has waited for `late` is nobody's."""
+        elapsed = batch.journal.elapsed(batch.now.instant) - self.late
+        for pseudonym in batch.journal.held_until(batch.connection, elapsed, batch.open_sessions()):
+            self._forget(batch, pseudonym, elapsed)
+
+    def _forget(self, batch: Batch, pseudonym: str, until: float = inf) -> None:
+        """Held scans of this pseudonym, committed up to `until` (elapsed seconds), become unclaimed.
+
+        The tap of a session that is open still waits: the session may yet get its name.
+        """
+        waiting = [w for w in batch.journal.held(batch.connection, pseudonym) if w.since <= until]
+        open_now = batch.open_sessions()
+        gone = [w for w in waiting if w.row.id not in open_now]
+        _release(batch, gone)
+        batch.happen(Forgotten(batch.now, tuple(w.row for w in gone if w.row.kind == HELD)))
+        rest = len(gone) < len(waiting) or batch.journal.held(batch.connection, pseudonym)
+        upto = max((w.seq for w in gone), default=0) if rest else last_seq(batch.connection)
+        erasure.begin(batch.connection, pseudonym, upto)
+
+
+def _release(batch: Batch, waiting: Iterable[Waiting]) -> None:
+    batch.connection.executemany("DELETE FROM held WHERE seq = ?", [(w.seq,) for w in waiting])
+
+
+def _erase_held(batch: Batch, pseudonym: str) -> None:
+    """Held scans of somebody who must not be kept leave without an event, also as they waited for a claim."""
+    waiting = batch.journal.held(batch.connection, pseudonym)
+    _release(batch, waiting)
+    batch.connection.execute(
+        "UPDATE row SET kind = 'inside.erased', instant = NULL, who = NULL, body = x''"
+        " WHERE kind = 'inside.scan_held'"
+        " AND id IN (SELECT id FROM row WHERE seq IN (SELECT value FROM json_each(?)))",
+        (msgspec.json.encode([w.seq for w in waiting if w.row.kind == HELD]).decode(),),
+    )
+    erasure.begin(batch.connection, pseudonym, last_seq(batch.connection))

@@ -1,0 +1,108 @@
+"""`cartwire check`: is everything that the configuration names usable, and if not, what is to be done?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from edge import control
+from edge.clock import synchronised
+from edge.model import Reading, Ready
+from edge.plan import Plan
+from edge.ports import DeviceLost, Driver, Unavailable
+from sync import mqtt
+from sync.platform import Platform
+
+_READY = 5.0
+"""Seconds a driver may take to have its device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: whether it is usable, and what was seen or is to be done."""
+
+    part: str
+    usable: bool
+    text: str
+
+
+class _Ready(Exception):
+    """The driver has its device: enough is known."""
+
+
+async def check(plan: Plan) -> AsyncIterator[Finding]:
+    """A finding for each part. A running daemon is asked about its drivers, not disturbed."""
+    yield _disk(plan)
+    clock = "synchronised" if synchronised() else "not synchronised; set up time synchronisation (systemd-timesyncd)"
+    yield Finding("clock", synchronised(), clock)
+    if plan.broker:
+        yield await _broker(plan)
+    if plan.config.platform:
+        yield await _platform(plan)
+    try:
+        answer = await asyncio.to_thread(control.ask, plan.config.store.data, "status")
+    except control.NoDaemon:
+        for kind, driver in plan.drivers:
+            yield await _driver(f"{kind}@{driver.read_point}", driver)
+    else:
+        for driver in answer["drivers"]:
+            text = driver["reason"] or f"{driver['state']}, says the running daemon"
+            yield Finding(driver["driver"], driver["state"] != "lost", text)
+
+
+def _disk(plan: Plan) -> Finding:
+    store = plan.config.store
+    folder = next(path for path in (store.data, *store.data.parents) if path.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("disk", False, f"{folder} cannot be written; give it to the user of the daemon")
+    free = shutil.disk_usage(folder).free
+    if free < store.reserve:
+        return Finding("disk", False, f"{free // 10**6} MB free, less than the reserve; make room or lower capacity")
+    return Finding("disk", True, f"{store.data}: {free // 10**6} MB free")
+
+
+async def _broker(plan: Plan) -> Finding:
+    assert plan.broker
+    if plan.config.cart and plan.config.cart.broker == "embedded":
+        return Finding("broker", True, "embedded; `cartwire run` starts it")
+    server = replace(plan.broker, client_id=f"{plan.broker.client_id}-check", session_expiry=0)
+    topic = f"cartwire/v1/gateways/{plan.config.store.id}/{plan.config.store.gateway}/check"
+    try:
+        async with mqtt.connect(server, (topic, b""), lambda _: None):
+            return Finding("broker", True, f"{server.host}:{server.port} takes us")
+    except Unavailable as error:
+        return Finding("broker", False, str(error))
+
+
+async def _platform(plan: Plan) -> Finding:
+    assert plan.config.platform
+    url = plan.config.platform.url
+    platform = Platform(url, plan.platform_token, plan.platform_tls)
+    try:
+        async with platform.opened():
+            answer = await platform.call("GET", "/v1/capabilities")
+    except Unavailable as error:
+        return Finding("platform", False, str(error))
+    if answer.status != 200:
+        return Finding("platform", False, f"{url} answers {answer.status}; is the address right?")
+    return Finding("platform", True, f"{url} answers")
+
+
+async def _driver(name: str, driver: Driver) -> Finding:
+    async def emit(reading: Reading) -> None:
+        if isinstance(reading, Ready):
+            raise _Ready
+
+    try:
+        async with asyncio.timeout(_READY):
+            await driver.run(emit)
+    except _Ready:
+        return Finding(name, True, "ready")
+    except DeviceLost as error:
+        return Finding(name, False, str(error))
+    except TimeoutError:
+        return Finding(name, False, f"not ready within {_READY:.0f} s; is the device attached and powered?")
+    return Finding(name, True, "done at once: there is nothing to read")

@@ -1,0 +1,313 @@
+"""The command `cartwire`. Errors are one line on standard error: exit 2 for what is wrong with a configuration
+or a call, 3 if no daemon answers, 1 for a fault while running."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from edge import aside, control, journal, settings
+from edge.database import FILE, Broken, DatabaseError, Full, reader
+from edge.ports import DeviceLost
+from edge.settings import SettingsError
+
+_FOLLOW = 0.2
+"""Seconds between two looks of `events --follow`."""
+_PAGE = 500
+
+
+class Refused(Exception):
+    """A call that makes no sense; the text says why."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command is not sandbox:
+        parser.error(f"unknown: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return int(arguments.command(arguments) or 0)
+    except (SettingsError, DatabaseError, Refused, sqlite3.DatabaseError) as error:
+        print(f"cartwire: {error}", file=sys.stderr)
+        return 2
+    except control.NoDaemon as error:
+        print(f"cartwire: {error}", file=sys.stderr)
+        return 3
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.stderr.close()
+        return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The daemon."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    from edge import gateway, plan
+
+    os.umask(0o077)
+    try:
+        asyncio.run(_until_stopped(gateway.run(plan.make(arguments.config))))
+    except plan.CannotStart as error:
+        print(f"cartwire: {error}", file=sys.stderr)
+        return 2
+    except Full as error:
+        print(f"cartwire: the disk takes nothing ({error}); make room, or mend it", file=sys.stderr)
+        return 1
+    except Broken as error:
+        print(f"cartwire: the disk failed ({error}); start again, which checks the journal", file=sys.stderr)
+        os._exit(1)  # an ordinary end would close the database, and so touch it once more
+    return 0
+
+
+def events(arguments: argparse.Namespace) -> int:
+    """Prints the journal's events."""
+    connection = reader(settings.load(arguments.config).store.data / FILE)
+    for body in _events(connection, _since(connection, arguments.since), follow=arguments.follow):
+        sys.stdout.write((body.decode() if arguments.json else _readable(body)) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Asks the running daemon how it is."""
+    answer = control.ask(settings.load(arguments.config).store.data, "status")
+    print(msgspec.json.encode(answer).decode() if arguments.json else _table(answer))
+    return 0
+
+
+def rejected(arguments: argparse.Namespace) -> int:
+    """What a sink refused."""
+    data = settings.load(arguments.config).store.data
+    with closing(reader(data / FILE)) as connection:
+        rows = aside.listed(connection, arguments.ids)
+        if missing := set(arguments.ids) - {row.id for row in rows}:
+            raise Refused(f"rejected: nothing with the id {min(missing)} is there; see `cartwire rejected list`")
+    if arguments.what != "list":
+        answer = control.ask(data, "rejected", arguments.what, *arguments.ids)
+        if "error" in answer:
+            raise Refused(answer["error"])
+    for row in rows:
+        print(
+            msgspec.json.encode(row).decode()
+            if arguments.json
+            else f"{row.sink:<9} {row.id}  {row.type:<20}  {row.reason}"
+        )
+    if not arguments.json:
+        print(
+            {"list": "{} refused", "retry": "{} will be tried again", "drop": "{} dropped"}[arguments.what].format(
+                len(rows)
+            )
+        )
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Says of each part whether it is usable."""
+    from edge import check, plan
+
+    async def findings() -> bool:
+        usable = True
+        async for finding in check.check(plan.make(arguments.config)):
+            print(f"{'ok ' if finding.usable else 'BAD'}  {finding.part:<22}  {finding.text}", flush=True)
+            usable &= finding.usable
+        return usable
+
+    try:
+        return 0 if asyncio.run(findings()) else 1
+    except plan.CannotStart as error:
+        raise Refused(error) from None
+
+
+def devices(_: argparse.Namespace) -> int:
+    """Lists what is attached and the configuration lines for it."""
+    import importlib
+    import pkgutil
+
+    import drivers
+
+    for kind in sorted(found.name for found in pkgutil.iter_modules(drivers.__path__)):
+        try:
+            attached = _attached(importlib.import_module(f"drivers.{kind}"))
+        except ImportError as error:
+            print(f'# {kind}: not installed ({error}); pip install "cartwire[{kind}]"\n')
+        except DeviceLost as error:
+            print(f"# {kind}: {error}\n")
+        else:
+            for what, keys in attached:
+                lines = [f"# {what}", "[[driver]]", f'kind = "{kind}"', 'read_point = "till-1"']
+                print("\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]) + "\n")
+            if not attached:
+                print(f"# {kind}: nothing attached\n")
+    return 0
+
+
+def _attached(driver: ModuleType) -> list[tuple[str, dict[str, str]]]:
+    """What a kind of driver finds; one that finds nothing by itself (a recording) has no `attached`."""
+    found: list[tuple[str, dict[str, str]]] = driver.attached() if hasattr(driver, "attached") else []
+    return found
+
+
+def sandbox(arguments: argparse.Namespace) -> int:
+    from edge.demo import sandbox
+
+    return sandbox.main(arguments.rest)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """A whole store on this machine."""
+    from edge.demo import store
+
+    return store.main(arguments)
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Looks at somebody's platform."""
+    from edge.verify import command
+
+    try:
+        return command.main(arguments)
+    except command.WrongCall as error:
+        raise Refused(error) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cartwire", description="The in-store edge gateway for connected retail.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=function)
+        sub.add_argument(
+            "--config", type=Path, default=settings.DEFAULT, metavar="FILE", help="the configuration (%(default)s)"
+        )
+        return sub
+
+    command("run", run, "the daemon; SIGTERM or Ctrl-C stops it")
+    command("check", check, "says of each driver, broker, platform, disk and clock whether it is usable")
+    command("devices", devices, "what is attached, and the configuration lines to copy")
+    sub = command("status", status, "asks the running daemon: drivers, queues, held scans, space, clock")
+    sub.add_argument("--json", action="store_true", help="one JSON object")
+    sub = command("events", events, "prints the journal's events, with and without a running daemon")
+    sub.add_argument("--follow", action="store_true", help="goes on with what comes")
+    sub.add_argument("--since", metavar="[JOURNAL:]SEQ", default="0", help="only events after this one")
+    sub.add_argument("--json", action="store_true", help="one envelope a line")
+    sub = command("rejected", rejected, "what a sink refused, and why: list it, have it tried again, drop it")
+    sub.add_argument("what", choices=("list", "retry", "drop"))
+    sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")
+    sub.add_argument("--json", action="store_true", help="one object a line")
+    sub = commands.add_parser("demo", help="a whole store on this machine: no hardware, no root; Ctrl-C ends it")
+    sub.set_defaults(command=demo)
+    sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
+    sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
+    _verify(commands)
+    sub = commands.add_parser("sandbox-platform", help="a small platform that keeps the contract", add_help=False)
+    sub.set_defaults(command=sandbox)
+    return parser
+
+
+def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "asks a platform as gateways do and says what is wrong with its answers, a line a check"
+    sub = commands.add_parser(
+        "verify-platform",
+        help=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"""{text}.
+
+It sends events, some of them odd on purpose, and they stay on that platform. All name the store of --store and
+gateways, customers and carts called verify-XXXXXXXX-…, new with each call; their product is GS1's own example.""",
+        epilog="""ok   is as the contract says
+BAD  is not: what it wants; what was answered
+!    a gateway can live with it, but look
+-    was not looked at: another check comes first, or the platform has nothing to look at
+?    cannot be seen from outside, or needs an option
+
+exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no sense""",
+    )
+    sub.set_defaults(command=verify)
+    sub.add_argument("url", metavar="URL", help="as in [platform] url: https://HOST; http:// to this machine only")
+    sub.add_argument("--token-file", type=Path, metavar="F", help="the bearer token of a gateway")
+    sub.add_argument("--ca-file", type=Path, metavar="F", help="certificates to trust instead of the system's")
+    sub.add_argument("--cert-file", type=Path, metavar="F", help="with --key-file: a certificate for mutual TLS")
+    sub.add_argument("--key-file", type=Path, metavar="F", help="its key")
+    sub.add_argument("--store", default="verify", metavar="ID", help="a store that the platform knows (%(default)s)")
+    sub.add_argument(
+        "--restart-command", metavar="CMD", help="restarts the platform, best the hard way: is what it accepted kept?"
+    )
+    sub.add_argument("--json", action="store_true", help="one JSON object at the end instead of lines")
+
+
+async def _until_stopped(daemon: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(daemon)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        logging.getLogger(__name__).info("stopped")
+
+
+def _events(connection: sqlite3.Connection, since: int, *, follow: bool) -> Iterator[bytes]:
+    while True:
+        found = journal.events(connection, since, _PAGE)
+        for event in found:
+            yield event.body
+            since = event.seq
+        if not found:
+            if not follow:
+                return
+            time.sleep(_FOLLOW)  # another process writes: there is nothing to wait on
+
+
+def _since(connection: sqlite3.Connection, text: str) -> int:
+    name, _, seq = text.rpartition(":")
+    if not seq.isdecimal() or len(seq) > 18 or text.startswith(":"):
+        raise Refused(f"--since {text}: is not [JOURNAL:]SEQ; copy journal and seq of an event")
+    if name and not journal.knows(connection, name):
+        raise Refused(f"--since {text}: this database has no journal {name}")
+    return int(seq)
+
+
+def _readable(body: bytes) -> str:
+    event = msgspec.json.decode(body)
+    data = {key: value for key, value in event["data"].items() if key not in ("product", "pseudonym", "session")}
+    product = event["data"].get("product")
+    if product:
+        data["product"] = product["name"]
+    kind = event["type"].removeprefix("cartwire.").removesuffix(".v1")
+    return f"{event['seq']:>8}  {event['time']}  {kind:<20}  " + "  ".join(
+        f"{key}={value}" for key, value in data.items() if value is not None
+    )
+
+
+def _table(status: dict[str, object]) -> str:
+    lines: list[str] = []
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}{key} ", inner)
+        elif isinstance(value, list):
+            lines.extend(prefix + "  ".join(f"{v}" for v in entry.values() if v) for entry in value)
+        else:
+            lines.append(f"{prefix}{value}")
+
+    walk("", status)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

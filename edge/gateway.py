@@ -1,0 +1,362 @@
+"""The composition root: puts the parts of one gateway together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from edge import aside, control, directory, journal, salvage, settings, status
+from edge.attribution import Attribution
+from edge.clock import Clock, boot_id
+from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
+from edge.directory import Page
+from edge.envelope import Unreadable
+from edge.floor import Rules
+from edge.health import DriverHealth
+from edge.intake import Batch, Intake
+from edge.model import Outcome, Row
+from edge.plan import CannotStart, Plan, locked
+from edge.ports import Cueing, Unavailable
+from edge.reception import Reception
+from edge.space import Space
+from edge.supervisor import supervise
+from edge.unwritten import Unwritten
+from edge.upkeep import Upkeep
+from sync.backoff import Backoff
+from sync.cart import Cart
+from sync.downlink import Downlink
+from sync.forwarder import Forwarder, Sink
+from sync.mqtt import Server
+from sync.platform import Platform
+from sync.uplink import Uplink
+
+log = logging.getLogger(__name__)
+_E = TypeVar("_E", bound=BaseException)
+
+VERSION = version("cartwire")
+_NO_ROOM = 60.0
+"""Seconds until a cache that did not fit is pulled again: each time it is written to the disk in vain."""
+_DRAIN = 4.0
+"""Seconds in which what was read is committed at the stop."""
+
+
+async def run(plan: Plan) -> None:
+    """The daemon, until it is cancelled. Raises CannotStart before anything has begun."""
+    config, kiosk, data = plan.config, plan.config.kiosk, plan.config.store.data
+    gateway: Gateway | None = None
+
+    def trouble() -> str | None:
+        return gateway.trouble() if gateway else "starting"
+
+    async def report() -> dict[str, Any]:
+        return await gateway.status() if gateway else {}
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(locked(plan))
+        if kiosk:
+            from edge.kiosk.server import serve
+
+            host, port = settings.address(kiosk.listen)
+            try:
+                await stack.enter_async_context(serve(host, port, trouble, report))
+            except OSError as error:
+                raise CannotStart(
+                    f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
+                    f" ({os.strerror(error.errno or 0)}); choose another port"
+                ) from None
+        server = plan.broker
+        if config.cart and config.cart.broker == "embedded":
+            server = await stack.enter_async_context(_embedded(plan, config.cart))
+        gateway = _opened(plan, server)
+        stack.callback(gateway.database.close)
+        await stack.enter_async_context(control.serve(data, gateway.answers))
+        try:
+            await gateway.run()
+        except BaseExceptionGroup as group:
+            broken = _first(group, Broken)
+            if read := _first(group, sqlite3.DatabaseError) or _first(group, Unreadable):
+                broken = broken or gateway.database.judge(read)
+            if broken:
+                raise broken from None
+            raise
+
+
+def _opened(plan: Plan, server: Server | None) -> Gateway:
+    """The gateway on its database. Raises CannotStart, Broken, Full."""
+    path = plan.config.store.data / FILE
+    try:
+        database = salvage.opened(path)
+        try:
+            return Gateway(plan, database, server)
+        except Damaged as error:  # what no check of the tree sees: a row that is no event any more
+            log.error("%s", error)
+            database.close()
+            return Gateway(plan, salvage.opened(path), server)
+    except DatabaseError as error:
+        raise CannotStart(f"{plan.path}: [store] data: {error}") from None
+
+
+class Gateway:
+    """One store's gateway. `run` works until it is cancelled."""
+
+    def __init__(self, plan: Plan, database: Database, server: Server | None) -> None:
+        config, store = plan.config, plan.config.store
+        self._config = config
+        self.database = database
+        self._reader = database.reader()
+        clock = Clock(boot_id(), 0.0)
+        clock.base = clock.wall() - clock.instant()
+        opened = database.write_now(
+            lambda connection: journal.open_journal(
+                connection,
+                f"/stores/{store.id}/gateways/{store.gateway}",
+                clock.now(),
+                clock.wall(),
+                [name for name, there in (("cart", config.cart), ("platform", config.platform)) if there],
+            )
+        )
+        clock.base = opened.boot.base
+        self._attribution = Attribution(
+            plan.key, re.compile(config.floor.loyalty), config.floor.labels, config.floor.late
+        )
+        rules = Rules(config.floor.session, config.floor.claim, store.language)
+        self._space = Space(store.data, int(store.capacity), int(store.reserve))
+        self._space.look()
+        self._intake = Intake(
+            database, clock, opened, self._space, rules, config.floor.late, expire=self._attribution.expire
+        )
+        speeds = [getattr(driver, "speed", 1.0) for _, driver in plan.drivers]
+        self._intake.restore(min([1.0, *(speed for speed in speeds if speed > 0)]))
+        self._intake.committed.append(self._committed)
+        self._upkeep = Upkeep(
+            database,
+            self._intake,
+            self._space,
+            config.cart.max_age if config.cart else store.retention,
+            store.retention,
+            self._attribution.resolve,
+        )
+        self._unwritten = Unwritten(store.data, clock.now())
+        self._reception = Reception(
+            self._intake,
+            self._attribution,
+            {"nfc": re.compile(config.floor.bands), "code": re.compile(config.floor.loyalty)},
+            self._cue,
+            self._ask,
+            self._unwritten,
+            config.kiosk.read_point if config.kiosk else None,
+        )
+        self._drivers = [
+            (driver, DriverHealth(f"{kind}@{driver.read_point}", clock.now().time)) for kind, driver in plan.drivers
+        ]
+        self._platform: Platform | None = None
+        self._downlink: Downlink | None = None
+        sinks: list[Sink] = []
+        if config.platform:
+            self._platform = Platform(config.platform.url, plan.platform_token, plan.platform_tls)
+            self._downlink = Downlink(
+                self._platform,
+                store.id,
+                config.platform.poll,
+                partial(directory.position, self._reader),
+                self._apply,
+                self._restart_feed,
+                Backoff(),
+            )
+            limits = config.platform
+            sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
+        if server and config.cart:
+            nudge = self._nudge
+            names = store.id, store.gateway, VERSION
+            sinks.append(Cart(server, *names, config.cart.max_age, self._intake, nudge))
+        self._forwarders = [Forwarder(sink, database, self._intake, Backoff()) for sink in sinks]
+        self._reports: asyncio.Queue[Row] = asyncio.Queue()
+        self._background = asyncio.TaskGroup()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Drivers and sinks stop first, then what was read is committed, then the rest stops."""
+        async with AsyncExitStack() as stack:
+            if self._platform:
+                await stack.enter_async_context(self._platform.opened())
+            intake = asyncio.create_task(self._intake.run(), name="intake")
+            try:
+                async with self._background as group:
+                    group.create_task(_watch(intake))
+                    self._start(group)
+            finally:
+                self._stopping = True
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DRAIN):
+                        last = await self._intake.submit(lambda _: None)
+                        await asyncio.wait((intake, last), return_when=asyncio.FIRST_COMPLETED)
+                        last.add_done_callback(lambda done: done.cancelled() or done.exception())
+                intake.cancel()
+                await asyncio.wait((intake,))
+                self._reader.close()
+                self._unwritten.close()
+
+    def trouble(self) -> str | None:
+        """Why no reading can be taken now; None while any can."""
+        if self._intake.trouble:
+            return self._intake.trouble
+        lost = [health.driver for _, health in self._drivers if health.state == "lost"]
+        return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._drivers) else None
+
+    async def status(self) -> dict[str, Any]:
+        """What `cartwire status --json` prints."""
+        sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._forwarders}
+        drivers = [health for _, health in self._drivers]
+        parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
+        feed = {"feed": {"reachable": self._downlink.reachable}} if self._downlink else {}
+        counts = {"trouble": self.trouble(), "readings": self._reception.counts}
+        return {"version": VERSION, **parts, **feed, **counts}
+
+    @property
+    def answers(self) -> control.Answers:
+        """What the commands may ask."""
+        return {"status": self.status, "rejected": self.rejected}
+
+    async def rejected(self, what: str, *ids: str) -> dict[str, Any]:
+        """Has what was refused tried again, or drops it; without ids all of it."""
+
+        def work(batch: Batch) -> int:
+            chosen = aside.listed(batch.connection, ids)
+            for row in chosen:
+                if what == "retry":
+                    aside.again(batch.connection, row.sink, [row.seq], aside.ASKED)
+                else:
+                    aside.drop(batch.connection, row.sink, [row.seq])
+            return len(chosen)
+
+        try:
+            count = await (await self._intake.submit(work))
+        except Full as error:
+            return {"error": f"the disk takes nothing now: {error}"}
+        for forwarder in self._forwarders:
+            forwarder.wake()
+        return {"count": count}
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        for driver, health in self._drivers:
+            report = partial(self._report, health, driver.read_point)
+            group.create_task(
+                supervise(driver, health, self._reception.emit, report, lambda: self._intake.clock.now().time)
+            )
+        group.create_task(self._write_reports())
+        for forwarder in self._forwarders:
+            group.create_task(forwarder.run())
+        if self._downlink:
+            group.create_task(self._downlink.run())
+        group.create_task(self._upkeep.run())
+
+    def _committed(self, rows: list[Row]) -> None:
+        if any(not row.inside for row in rows):
+            for forwarder in self._forwarders:
+                forwarder.wake()
+        if any(row.kind == "customer.erased" for row in rows):
+            self._upkeep.stirred.set()
+
+    def _cue(self, read_point: str, outcome: Outcome) -> None:
+        log.info("cue at %s: %s", read_point, outcome)
+        for driver, _ in self._drivers:
+            if driver.read_point == read_point and isinstance(driver, Cueing):
+                self._aside(_harmless(driver.cue(outcome)))
+
+    def _ask(self, pseudonym: str) -> None:
+        if self._downlink:
+            self._aside(self._downlink.resolve(pseudonym))
+
+    def _nudge(self) -> None:
+        if self._downlink:
+            self._downlink.nudge()
+        for forwarder in self._forwarders:
+            forwarder.backoff.nudge()
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work that nothing waits for; at the end nobody sees it any more."""
+        if self._stopping:
+            work.close()
+        else:
+            self._background.create_task(work)
+
+    async def _report(self, health: DriverHealth, read_point: str, kind: str, reason: str) -> None:
+        data = {"driver": health.driver, "reason": reason, "read_point": read_point}
+        row = Row(kind, self._intake.clock.now(), data, live=False)
+        self._reports.put_nowait(row)
+
+    async def _write_reports(self) -> None:
+        """One after the other, each as soon as the disk takes it."""
+        while True:
+            rows = [await self._reports.get()]
+            await self._intake.insist(partial(Batch.write, rows=rows))
+
+    async def _apply(self, page: Page, since: str | None) -> None:
+        try:
+            await self._kept(lambda batch: self._attribution.learn(batch, page, since))
+        except Unavailable as error:
+            if not directory.filling(self._reader, since):
+                raise
+            await self._restart_feed()  # what there is of it takes the room of taps and scans
+            self._upkeep.stirred.set()
+            raise Unavailable(f"the cache does not fit: {error}", retry_after=_NO_ROOM, state="full") from None
+
+    async def _restart_feed(self) -> None:
+        await self._kept(lambda batch: directory.restart(batch.connection))
+
+    async def _kept(self, work: Any) -> None:
+        try:
+            await (await self._intake.submit(work))
+        except Full as error:
+            raise Unavailable(f"the disk is full: {error}", retry_after=10, state="full") from None
+
+
+@asynccontextmanager
+async def _embedded(plan: Plan, cart: settings.Cart) -> AsyncIterator[Server]:
+    from edge import broker
+
+    try:
+        apps = broker.read_apps(cart.apps_file) if cart.apps_file else None
+        listen = settings.address(cart.listen or "127.0.0.1:0")
+        websocket = settings.address(cart.websocket) if cart.websocket else None
+        async with broker.running(plan.config.store.data, listen, websocket, apps) as running:
+            log.info("cart: the embedded broker listens on %s:%d", running.host, running.port)
+            login = (broker.USER, running.password) if apps is not None else (None, None)
+            assert plan.broker
+            yield replace(plan.broker, host=running.host, port=running.port, username=login[0], password=login[1])
+    except broker.BrokerError as error:
+        raise CannotStart(f"{plan.path}: [cart] broker: {error}") from None
+
+
+def _first(group: BaseExceptionGroup[BaseException], kind: type[_E]) -> _E | None:
+    """The first error of that kind in a group of groups."""
+    for error in group.exceptions:
+        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, kind):
+            return found
+    return None
+
+
+async def _watch(task: asyncio.Task[None]) -> None:
+    """A fault of the intake ends everything: the process is to be started again."""
+    await asyncio.wait((task,))
+    if not task.cancelled() and (error := task.exception()):
+        raise error
+
+
+async def _harmless(cue: Any) -> None:
+    """A failing cue harms nothing."""
+    try:
+        async with asyncio.timeout(2):
+            await cue
+    except (OSError, TimeoutError) as error:
+        log.warning("a cue failed: %s", error)

@@ -1,0 +1,27 @@
+"""How the parts are: values that status, health page and log share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SinkState = Literal["ok", "connecting", "unavailable", "refused", "full", "stopped"]
+DriverState = Literal["ok", "lost", "done"]
+
+
+@dataclass(slots=True)
+class SinkHealth:
+    """One sink. `reason` is empty while the state is ok."""
+
+    state: SinkState = "connecting"
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class DriverHealth:
+    """One driver, named `kind@read_point`. `since`: milliseconds since 1970, as the clock said it then."""
+
+    driver: str
+    since: int
+    state: DriverState = "ok"
+    reason: str = ""

@@ -1,0 +1,39 @@
+"""Pseudonyms: the only form in which a band, a beacon or a loyalty code exists after the reading."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from re import Pattern
+
+from edge.model import Tap
+
+MIN_KEY = 32
+"""Bytes a pseudonym key has at least."""
+
+
+def pseudonym(key: bytes, type: str, value: str) -> str:
+    """64 lower-case hex digits: HMAC-SHA256 of `type:value` under the chain's key."""
+    return hmac.digest(key, f"{type}:{value}".encode(errors="surrogatepass"), "sha256").hex()
+
+
+def veil(reading: Tap, key: bytes, forms: Mapping[str, Pattern[str]]) -> Tap:
+    """The tap without its raw value: a pseudonym in its place, and whether the value has the form of ours.
+
+    `forms`: what a value of each type of tap looks like.
+    """
+    if not reading.value:
+        return reading
+    plausible = forms[reading.type].search(reading.value) is not None
+    return replace(reading, value="", pseudonym=pseudonym(key, reading.type, reading.value), plausible=plausible)
+
+
+def uuid7() -> str:
+    """A new UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    bits = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10))
+    return str(uuid.UUID(int=bits & ~(0xF << 76 | 0b11 << 62) | 0x7 << 76 | 0b10 << 62))

@@ -1,0 +1,316 @@
+"""The one way in: take all that waits, fold it over the floor, one commit, then adopt the new floor.
+
+Whatever changes what is known is a piece of work on a `Batch`: a reading, a page of the feed, an app's ack.
+If the commit fails the batch is dropped whole, so memory and disk never disagree; and group commit comes
+for free. What nobody waits for rides with the next commit: an app's ack for a quarter of a second, a cursor for
+a second (losing one only repeats). So a scan costs one commit, not three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import inf
+from typing import Any, TypeVar
+
+from edge import journal as journals
+from edge.clock import Clock
+from edge.database import Broken, Database, Full
+from edge.floor import EMPTY, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
+from edge.journal import Journal
+from edge.model import Moment, Row
+from edge.space import Space
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
+
+WAITING = 1000
+"""Pieces of work that may wait; then `submit` itself waits."""
+IDLE = 1.0
+"""Seconds after which cursors are written though nothing else is."""
+FULL = 1.0
+"""Seconds until what the disk did not take is tried again."""
+MARGIN = 1_000_000
+"""Bytes above the reserve at which delivered rows begin to go before their time."""
+PATIENCE = 0.25
+"""Seconds that patient work waits for a commit to ride with."""
+LARGEST = 200
+"""Pieces of work in one commit, so that the first need not wait long for the last."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """A transaction under way: what is known so far, and what it has written."""
+
+    connection: sqlite3.Connection
+    journal: Journal
+    rules: Rules
+    floor: Floor
+    now: Moment
+    room: bool = True
+    """Whether taps and scans may be kept; what follows from what is accepted has the reserve."""
+    written: list[Row] = field(default_factory=list)
+    made_up: set[str] = field(default_factory=set)
+    """Read points whose tap could not be written when it was made, and was made up for in this batch."""
+
+    def write(self, rows: Iterable[Row]) -> list[Row]:
+        """Appends the rows and moves the floor on; returns them with their ids."""
+        rows = self.journal.append(self.connection, rows, self.now)
+        for row in rows:
+            self.floor = evolve(self.floor, row)
+        self.written += rows
+        return rows
+
+    def happen(self, happening: Happening) -> list[Row]:
+        return self.write(decide(self.floor, happening, self.rules))
+
+    def open_sessions(self) -> frozenset[str]:
+        """Their ids, which are those of the taps that opened them."""
+        return frozenset(spot.session.id for spot in self.floor.values() if spot.session)
+
+    def lapse(self, read_point: str, moment: Moment) -> None:
+        """What is due at the read point by `moment.instant` falls, one instant after the other."""
+        while (at := due(self.floor.get(read_point, EMPTY), self.rules)) <= moment.instant and at < inf:
+            self.happen(Lapsed(replace(moment, instant=at), read_point))
+
+
+class TooBig(Full):
+    """There was room, but not for all of this."""
+
+
+Work = Callable[[Batch], _T]
+_Entry = tuple[Work[Any], asyncio.Future[Any]]
+
+
+class Intake:
+    """Runs the work.
+
+    `committed` are told of each commit's rows; `own_time` are read points whose time is not the clock's;
+    `trouble` says why taps and scans cannot be kept, None while they can.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        journal: Journal,
+        space: Space,
+        rules: Rules,
+        late: float,
+        *,
+        expire: Callable[[Batch], None] = lambda _: None,
+    ) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.floor: Floor = {}
+        self.committed: list[Callable[[list[Row]], None]] = []
+        self.trouble: str | None = None
+        self._database = database
+        self._space = space
+        self._rules = rules
+        self._late = late
+        self._expire = expire
+        self.own_time: set[str] = set()
+        self._line: deque[_Entry] = deque()
+        self._patient: deque[_Entry] = deque()
+        self._room = asyncio.Semaphore(WAITING)
+        self._stirred = asyncio.Event()
+        self._cursors: dict[str, int] = {}
+        self._pushed: dict[bytes, float] = {}
+        self._oldest_held: float | None = None
+        self._full_until = self._kept_at = self._nothing_until = -inf
+        self._window = 0.0
+
+    def restore(self, pace: float = 1.0) -> None:
+        """The floor as the journal remembers it; after a reboot everything that was open ends.
+
+        `pace`: how fast the slowest read point's own time runs, 1 or less.
+        """
+        window = max(self._rules.session, self._rules.claim) / pace + 60.0
+
+        def work(connection: sqlite3.Connection) -> Floor:
+            now = self.clock.now()
+            batch = Batch(connection, self.journal, self._rules, {}, now)
+            self._window = journals.remember(connection, window)
+            rows = journals.tail(connection, self._window)
+            for row in rows:
+                batch.floor = evolve(batch.floor, row)
+            rebooted = bool(rows) and rows[-1].moment.boot != now.boot
+            batch.floor = {at: _not_after(spot, now.instant) for at, spot in batch.floor.items()}
+            for read_point in batch.floor:
+                batch.lapse(read_point, replace(now, instant=inf) if rebooted else now)
+            self._oldest_held = self.journal.oldest_held(connection, batch.open_sessions())
+            return batch.floor
+
+        self.floor = self._database.write_now(work)
+
+    async def submit(self, work: Work[_T], *, patient: bool = False) -> asyncio.Future[_T]:
+        """Puts `work` in line, waiting only for room; await the result for the commit.
+
+        The result raises `Full` if the disk had no room, and then nothing was kept. Patient work waits for a
+        commit to ride with, PATIENCE seconds at most.
+        """
+        await self._room.acquire()
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        (self._patient if patient else self._line).append((work, future))
+        self._stirred.set()
+        return future
+
+    async def insist(self, work: Work[_T]) -> _T:
+        """Does `work` as soon as the disk takes it."""
+        while True:
+            try:
+                return await (await self.submit(work))
+            except Full:
+                await asyncio.sleep(FULL)
+
+    def advance(self, sink: str, seq: int) -> None:
+        """The sink has everything up to `seq`."""
+        self._cursors[sink] = seq
+
+    def pushed(self, ids: Iterable[bytes]) -> None:
+        """The broker took these for the first time now."""
+        now = self.journal.elapsed(self.clock.instant())
+        self._pushed.update(dict.fromkeys(ids, now))
+
+    def cursor(self, sink: str) -> int | None:
+        """Where the sink is, if that is not on the disk yet."""
+        return self._cursors.get(sink)
+
+    async def run(self) -> None:
+        """Works until cancelled; then what waits is dropped (it was never accepted) and cursors are kept."""
+        try:
+            while True:
+                await self._commit(await self._next())
+                await asyncio.sleep(0)  # those who wait for the commit hear of it before the next begins
+        finally:
+            if self._cursors or self._pushed:
+                with suppress(Full):  # the sinks will tell the same again
+                    self._database.write_now(lambda connection: self._keep(connection, self._cursors, self._pushed))
+
+    async def _next(self) -> list[_Entry]:
+        """All that waits; empty when something is due or cursors have waited long enough."""
+        patience = inf
+        while not self._line:
+            now = self.clock.instant()
+            patience = min(patience, now + PATIENCE) if self._patient else inf
+            idle = now + IDLE if self._cursors or self._pushed else inf
+            self._stirred.clear()
+            try:
+                wait = min(max(self._next_due(), self._full_until), patience, idle) - now
+                async with asyncio.timeout(None if wait == inf else max(wait, 0.0)):
+                    await self._stirred.wait()
+            except TimeoutError:
+                break
+        entries = [*islice(self._line, LARGEST), *self._patient]
+        self._line = deque(islice(self._line, LARGEST, None))
+        self._patient.clear()
+        for _ in entries:
+            self._room.release()
+        return entries
+
+    async def _commit(self, works: list[_Entry]) -> None:
+        """One transaction; if the disk refuses it, each work alone, as one may be too big where another has room."""
+        # Taken here and not in the thread: whatever is read from now on is later than `now`.
+        now, last = self.clock.now(), not self._line
+        cursors = dict(self._cursors) if now.instant - self._kept_at >= IDLE else {}
+        pushed = dict(self._pushed)
+
+        def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
+            left = self._make_room(connection)
+            batch = Batch(connection, self.journal, self._rules, self.floor, now, left > self._space.reserve)
+            results = [work(batch) for work, _ in works]
+            self._settle(batch, last=last)
+            self._keep(connection, cursors, pushed)
+            if (after := self._space.left(connection)) < 0 and after < left:
+                raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
+            return batch, results
+
+        try:
+            batch, results = await self._database.write(transaction)
+        except (Broken, sqlite3.Error):
+            raise
+        except Exception as error:  # whatever one piece of work does is not to end the others
+            await self._refused(works, error)
+            return
+        self._say(None if batch.room else "the capacity is used up but for the reserve")
+        self.floor = batch.floor
+        self._kept_at = now.instant if cursors else self._kept_at
+        self._cursors = {sink: seq for sink, seq in self._cursors.items() if cursors.get(sink) != seq}
+        self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}
+        for tell in self.committed:
+            tell(batch.written)
+        for (_, future), result in zip(works, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _refused(self, works: list[_Entry], error: Exception) -> None:
+        """Each work alone. What does not go then, for the disk or for a fault in it, fails with Full."""
+        self._full_until = self.clock.instant() + FULL
+        if isinstance(error, Full):
+            self._say(None if isinstance(error, TooBig) else str(error))
+        elif not works:
+            raise error
+        elif len(works) == 1:
+            log.error("a fault in what is to be kept; it is refused, and the rest goes on", exc_info=error)
+        if len(works) == 1 and not works[0][1].done():
+            works[0][1].set_exception(Full(str(error)))
+        elif len(works) > 1:
+            for work in works:
+                await self._commit([work])
+                await asyncio.sleep(0)  # that it was refused is known before the next is tried
+
+    def _make_room(self, connection: sqlite3.Connection) -> int:
+        """The bytes left; where these are few, delivered rows have gone that nothing open rests on."""
+        left, now = self._space.left(connection), self.clock.instant()
+        if left > self._space.reserve + MARGIN or now < self._nothing_until:
+            return left
+        sessions = [spot.session.last for spot in self.floor.values() if spot.session]
+        claims = [scan.moment.instant for spot in self.floor.values() for scan in spot.held]
+        ahead = [now - self._window] if self.own_time else []  # a recording's instants may be
+        self.journal.drop_delivered(connection, before=min([inf, *ahead, *sessions, *claims]))
+        room = self._space.left(connection)
+        self._nothing_until = now + FULL if room <= left else -inf
+        return room
+
+    def _say(self, trouble: str | None) -> None:
+        """Logs transitions only."""
+        if (trouble is None) != (self.trouble is None):
+            log.error("taps and scans are refused: %s", trouble) if trouble else log.warning("there is room again")
+        self.trouble = trouble
+
+    def _settle(self, batch: Batch, *, last: bool) -> None:
+        """Timeouts fall when due, after the readings that were made before: in the last batch of those that wait."""
+        if last:
+            for read_point in batch.floor.keys() - self.own_time:
+                batch.lapse(read_point, batch.now)
+            if self._is_late(batch.now.instant):
+                self._expire(batch)
+        if batch.written or self._is_late(batch.now.instant):
+            self._oldest_held = self.journal.oldest_held(batch.connection, batch.open_sessions())
+
+    def _is_late(self, instant: float) -> bool:
+        return self._oldest_held is not None and self._oldest_held + self._late <= self.journal.elapsed(instant)
+
+    def _next_due(self) -> float:
+        """The instant at which something falls by itself; inf if nothing will."""
+        spots = (spot for at, spot in self.floor.items() if at not in self.own_time)
+        held = inf if self._oldest_held is None else self._oldest_held + self._late - self.journal.elapsed(0.0)
+        return min([held, *(due(spot, self._rules) for spot in spots)])
+
+    def _keep(self, connection: sqlite3.Connection, cursors: dict[str, int], pushed: dict[bytes, float]) -> None:
+        connection.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", cursors.items())
+        connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", [(at, id) for id, at in pushed.items()])
+
+
+def _not_after(spot: Spot, instant: float) -> Spot:
+    """A recording's instants may lie ahead of the clock; what it left open counts from now."""
+    if spot.session and spot.session.last > instant:
+        return replace(spot, session=replace(spot.session, last=instant))
+    return spot

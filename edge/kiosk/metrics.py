@@ -1,0 +1,63 @@
+"""`/metrics`: the status in the Prometheus text format 0.0.4, without any identifier of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from edge.health import DriverState, SinkState
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SINK_STATES, _DRIVER_STATES = get_args(SinkState), get_args(DriverState)
+
+
+def render(status: dict[str, Any]) -> str:
+    """`status` as `cartwire status --json` prints it; empty while the daemon starts."""
+    return "".join(f"{line}\n" for line in _lines(status)) if status else ""
+
+
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    info = {key: status[key] for key in ("version", "journal")}
+    yield from _family("info", "gauge", "Version and journal.", [(1, info)])
+    for name, text, value in (
+        ("up", "Whether taps and scans are taken.", status["trouble"] is None),
+        ("journal_seq", "Newest row of the journal.", status["seq"]),
+        ("clock_synchronised", "Whether the clock is right.", status["clock"]["ok"]),
+        ("held_scans", "Scans that wait for their customer.", status["held"]),
+        ("space_used_bytes", "Bytes in the data folder.", status["space"]["used"]),
+        ("space_capacity_bytes", "Bytes there may be.", status["space"]["capacity"]),
+    ):
+        yield from _family(name, "gauge", text, [(value, {})])
+    readings = [(count, {"what": what}) for what, count in status["readings"].items()]
+    yield from _family("readings_total", "counter", "Readings since the start, and what was not kept.", readings)
+    sinks = status["sinks"].items()
+    for key, name, text in _SINK:
+        yield from _family(name, "gauge", text, [(sink[key] or 0, {"sink": of}) for of, sink in sinks])
+    states = [(sink["state"] == state, {"sink": of, "state": state}) for of, sink in sinks for state in _SINK_STATES]
+    yield from _family("sink_state", "gauge", "1 for the state that a sink is in.", states)
+    drivers = [
+        (driver["state"] == state, {"driver": driver["driver"], "state": state})
+        for driver in status["drivers"]
+        for state in _DRIVER_STATES
+    ]
+    yield from _family("driver_state", "gauge", "1 for the state that a driver is in.", drivers)
+
+
+_SINK = (
+    ("queued", "sink_queued_events", "Events that a sink does not have yet."),
+    ("oldest_seconds", "sink_oldest_seconds", "Age of the oldest of these."),
+    ("unconfirmed", "sink_unconfirmed_items", "Items that no app has confirmed."),
+    ("rejected", "sink_rejected_events", "Events that were refused and put aside."),
+)
+
+
+def _family(name: str, kind: str, text: str, samples: list[tuple[float, dict[str, str]]]) -> Iterator[str]:
+    yield f"# HELP cartwire_{name} {text}"
+    yield f"# TYPE cartwire_{name} {kind}"
+    for value, labels in samples:
+        inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+        yield f"cartwire_{name}{{{inside}}} {float(value)}" if inside else f"cartwire_{name} {float(value)}"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,105 @@
+"""The schema, as sqlite-utils migrations: `python -m edge.migrations FILE` brings a database up to date.
+
+A process of its own, run only when something is pending: sqlite-utils costs the daemon 15 MB otherwise.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+
+from sqlite_utils import Database, Migrations
+
+from edge.database import MIGRATIONS
+
+migrations = Migrations("cartwire")
+
+
+@migrations()
+def journal_and_directory(db: Database) -> None:
+    for statement in _FIRST.split(";\n"):
+        db.execute(statement)
+
+
+_FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+
+-- One start of the kernel. elapsed = origin + CLOCK_BOOTTIME is a clock that runs on across boots.
+CREATE TABLE boot (
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  base REAL NOT NULL,           -- wall clock - CLOCK_BOOTTIME at the boot's first row, seconds
+  right REAL,                   -- the same when it became synchronised; null: never was
+  wall REAL,                    -- the same as last seen synchronised, within a second
+  origin REAL NOT NULL,
+  ran REAL NOT NULL             -- CLOCK_BOOTTIME at its last commit, known when the next boot begins
+) STRICT;
+
+-- The journal. A plain rowid: seq is max + 1, and pruning never takes the newest row.
+CREATE TABLE row (
+  seq INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  boot INTEGER NOT NULL,        -- of the commit
+  committed REAL NOT NULL,      -- CLOCK_BOOTTIME
+  instant REAL,                 -- of the reading; null: does not bear on the floor
+  id BLOB NOT NULL,             -- the event's UUID; without an index: that would cost a page a commit
+  who TEXT,                     -- the customer or else the pseudonym in the body
+  cart TEXT,                    -- as in the body
+  body BLOB NOT NULL            -- the envelope, as it is sent
+) STRICT;
+
+CREATE TABLE cursor (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Additions and removals that no app has confirmed yet.
+CREATE TABLE open_push (
+  id BLOB PRIMARY KEY,
+  seq INTEGER NOT NULL,
+  pushed REAL                   -- elapsed clock at the first PUBACK; null: not pushed yet
+) STRICT, WITHOUT ROWID;
+
+-- Rows that wait until the cache learns whose the pseudonym is: scans, and the taps of their sessions.
+CREATE TABLE held (
+  pseudonym TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (pseudonym, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What a sink refused for good.
+CREATE TABLE aside (
+  sink TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL,
+  again INTEGER NOT NULL,       -- 0: no; 1: a person wants it tried again; 2: before anything else, see edge.aside
+  PRIMARY KEY (sink, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Whose data is to be blanked in the rows up to a seq, and how far that has got; see edge.erasure.
+CREATE TABLE erasure (
+  who TEXT NOT NULL, upto INTEGER NOT NULL, done INTEGER NOT NULL, everything INTEGER NOT NULL,
+  PRIMARY KEY (who, upto)
+) STRICT, WITHOUT ROWID;
+
+-- The directory: only rows of the current generation are served.
+CREATE TABLE customer (
+  generation INTEGER NOT NULL, id TEXT NOT NULL, cart TEXT NOT NULL, display TEXT, language TEXT,
+  consents TEXT NOT NULL,       -- names, each between spaces
+  PRIMARY KEY (generation, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE identifier (
+  generation INTEGER NOT NULL, pseudonym TEXT NOT NULL, type TEXT NOT NULL, customer TEXT NOT NULL, since INTEGER,
+  PRIMARY KEY (generation, pseudonym)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE product (
+  generation INTEGER NOT NULL, gtin TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (generation, gtin)
+) STRICT, WITHOUT ROWID
+"""
+
+
+def main(path: str) -> int:
+    connection = sqlite3.connect(path, timeout=5.0)
+    try:
+        migrations.apply(Database(connection))
+        (applied,) = connection.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()
+        return 0 if applied == MIGRATIONS else 1
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

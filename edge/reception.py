@@ -1,0 +1,96 @@
+"""Where readings arrive: stamped, stripped of raw identifiers, put in line, and answered with a cue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from re import Pattern
+
+from edge import identity
+from edge.attribution import Answer, Attribution, Observation
+from edge.database import Full
+from edge.intake import Batch, Intake
+from edge.model import Lapse, Outcome, Reading, Ready, Scan, Sighting, Tap
+from edge.unwritten import Unwritten
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """Takes readings from all drivers. `cue` shows an outcome at a read point, `asked` hears of unknown taps."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        attribution: Attribution,
+        forms: Mapping[str, Pattern[str]],
+        cue: Callable[[str, Outcome], None],
+        asked: Callable[[str], None],
+        unwritten: Unwritten,
+        aside: str | None = None,
+    ) -> None:
+        self.counts: dict[str, int] = {"scans": 0, "taps": 0, "unknown": 0, "cannot": 0}
+        self._intake = intake
+        self._attribution = attribution
+        self._forms = forms
+        self._cue = cue
+        self._asked = asked
+        self._aside = aside
+        self._unwritten = unwritten
+
+    async def emit(self, reading: Reading) -> None:
+        """Takes a reading; returns when it is in line. What is read at the desk is not kept."""
+        match reading:
+            case Ready() | Sighting():
+                return
+            case Tap():
+                reading = identity.veil(reading, self._attribution.key, self._forms)
+                self.counts["taps"] += 1
+            case Scan():
+                self.counts["scans"] += 1
+            case Lapse():
+                self._intake.own_time.add(reading.read_point)
+        if reading.read_point == self._aside:
+            return
+        seen = Observation(identity.uuid7(), self._intake.clock.now(reading.instant), reading)
+        kept = await self._intake.submit(partial(self._observe, seen=seen))
+        kept.add_done_callback(partial(self._answer, seen))
+
+    def _observe(self, batch: Batch, *, seen: Observation) -> Answer:
+        """Taps that could not be written still end another's session before anything more is accepted there."""
+        at = seen.reading.read_point
+        unwritten = self._unwritten.at(at)
+        if unwritten and at not in batch.made_up:
+            batch.made_up.add(at)
+            room, batch.room = batch.room, False
+            for tap in unwritten:
+                self._attribution.observe(batch, tap)
+            batch.room = room
+        return replace(self._attribution.observe(batch, seen), made_up=unwritten)
+
+    def _refused(self, seen: Observation) -> None:
+        """Nothing of it was written. What may be a tap is remembered."""
+        if self._attribution.may_be_tap(seen.reading):
+            self._unwritten.add(seen)
+        self.counts["cannot"] += 1
+        self._cue(seen.reading.read_point, "cannot")
+
+    def _answer(self, seen: Observation, kept: asyncio.Future[Answer]) -> None:
+        """After the commit: what the shopper is told."""
+        at = seen.reading.read_point
+        if kept.cancelled():
+            return
+        if isinstance(kept.exception(), Full):
+            self._refused(seen)
+            return
+        answer = kept.result()
+        self._unwritten.made_up(answer.made_up)
+        if answer.outcome in ("unknown", "cannot"):
+            self.counts[answer.outcome] += 1
+        if answer.unknown_tap:
+            self._asked(answer.unknown_tap)
+        if answer.outcome:
+            self._cue(at, answer.outcome)

@@ -1,0 +1,326 @@
+"""The configuration file: what may stand in it, its defaults, and one clear line for whatever is wrong.
+
+Structs mirror the tables of `edge.toml`. `load` checks everything that can be known without starting
+anything: forms, ranges, files named by a key. Driver tables are checked by `driver`, against the fields of
+the driver's own class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta, Struct
+
+from edge.codes import InStore
+from edge.identity import MIN_KEY
+from edge.ports import Duration, Source
+
+DEFAULT = Path("/etc/cartwire/edge.toml")
+_T = TypeVar("_T")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+class SettingsError(Exception):
+    """The first thing that is wrong with a configuration: where it stands and what to do, on one line."""
+
+
+class Size(int):
+    """Bytes, written `64MB`, `2GB`: decimal units."""
+
+
+_LONGEST = 3650 * 86400.0
+"""Seconds: a longer duration means for ever, and no clock or protocol counts further."""
+_WANTED = {
+    Path: "a path",
+    Source: "a file, an index or a URL",
+    Duration: 'a duration such as "10s"',
+    Size: 'a size such as "64MB"',
+}
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Store(_Table, frozen=True, kw_only=True):
+    id: Name
+    gateway: Name
+    timezone: str = "UTC"
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")] = "en"
+    data: Path = Path("/var/lib/cartwire")
+    pseudonym_key_file: Path
+    capacity: Size = Size(2 * 10**9)
+    reserve: Size = Size(64 * 10**6)
+    retention: Duration = Duration(30 * 86400)
+
+
+class Cart(_Table, frozen=True, kw_only=True):
+    broker: str
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    max_age: Duration = Duration(86400)
+    listen: str | None = None
+    websocket: str | None = None
+    apps_file: Path | None = None
+
+
+class Platform(_Table, frozen=True, kw_only=True):
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    batch: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    poll: Duration = Duration(60)
+    drain_per_second: Annotated[int, Meta(ge=0)] = 2000
+    jitter: Duration = Duration(60)
+
+
+class InStoreLabel(_Table, frozen=True, kw_only=True):
+    prefix: Annotated[str, Meta(pattern=r"^[0-9]+\Z")]
+    item: Annotated[int, Meta(ge=1)]
+    value: Annotated[int, Meta(ge=1)]
+    decimals: Annotated[int, Meta(ge=0)] = 0
+    kind: Literal["price", "weight"]
+
+
+class Floor(_Table, frozen=True, kw_only=True):
+    session: Duration = Duration(45)
+    claim: Duration = Duration(10)
+    late: Duration = Duration(86400)
+    bands: str = "^04[0-9A-F]{12}$"
+    loyalty: str = r"^KR[0-9]{10}$"
+    in_store: tuple[InStoreLabel, ...] = ()
+
+    @property
+    def labels(self) -> tuple[InStore, ...]:
+        return tuple(InStore(x.prefix, x.item, x.value, x.decimals, x.kind) for x in self.in_store)
+
+
+class Presence(_Table, frozen=True, kw_only=True):
+    enter: float = -70
+    leave: float = -78
+    leave_after: Duration = Duration(10)
+    silent: Duration = Duration(15)
+    margin: float = 3
+
+
+class Kiosk(_Table, frozen=True, kw_only=True):
+    listen: str = "127.0.0.1:8080"
+    read_point: str = "desk"
+
+
+class Settings(_Table, frozen=True, kw_only=True):
+    store: Store
+    cart: Cart | None = None
+    platform: Platform | None = None
+    floor: Floor = Floor()
+    presence: Presence = Presence()
+    kiosk: Kiosk | None = None
+    driver: tuple[dict[str, Any], ...] = ()
+
+
+def load(path: Path) -> Settings:
+    """Reads and checks the file. Raises SettingsError with the first thing that is wrong."""
+    try:
+        tables = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); name the file with --config FILE") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+    try:
+        settings = msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
+        _check(settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {_where(str(error))}") from None
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return settings
+
+
+def driver(table: Mapping[str, Any], cls: type[_T], where: str, base: Path) -> _T:
+    """A driver out of its `[[driver]]` table; `cls` is a frozen dataclass whose fields are the keys.
+
+    Relative paths are relative to `base`. Raises SettingsError that begins with `where`.
+    """
+    rest = {key: value for key, value in table.items() if key != "kind"}
+    known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]  # a dataclass by the contract of drivers
+    for key in rest:
+        if key not in known:
+            raise SettingsError(
+                f"{where} {key}: unknown key; a {table['kind']} driver knows {', '.join(sorted(known))}"
+            )
+    try:
+        return msgspec.convert(rest, cls, dec_hook=_hook(base))
+    except msgspec.ValidationError as error:
+        raise SettingsError(_where(str(error), where)) from None
+    except ValueError as error:
+        raise SettingsError(f"{where} {error}") from None
+
+
+def secret(path: Path | None) -> str | None:
+    """The text of a token or password file without its line end."""
+    try:
+        return None if path is None else path.read_text("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not text; a token or password is one line of UTF-8") from None
+
+
+def address(listen: str) -> tuple[str, int]:
+    """`host:port` taken apart; `[::1]:0` for IPv6. Raises ValueError."""
+    parts = urlsplit(f"//{listen}")
+    if not parts.hostname or parts.port is None or parts.path or parts.username:
+        raise ValueError(f'is not "host:port": {listen!r}')
+    return parts.hostname, parts.port
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _hook(base: Path) -> Any:
+    def convert(kind: type, value: object) -> object:
+        text = value if isinstance(value, str) else ""
+        if kind is Path and text:
+            return base / text
+        if kind is Source and text:
+            return Source(text if text.isdecimal() or "://" in text else base / text)
+        if kind is Duration and (m := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", text)):
+            return Duration(min(float(m[1]) * _UNITS[m[2]], _LONGEST))
+        if kind is Size and (m := re.fullmatch(r"([0-9]+)(B|kB|MB|GB|TB)", text)):
+            return Size(int(m[1]) * _SIZES[m[2]])
+        raise ValueError(f"Expected {_WANTED[kind]}, got {value!r}")
+
+    return convert
+
+
+def _where(message: str, table: str = "") -> str:
+    """msgspec's `… - at `$.cart.max_age`` as `[cart] max_age: …`."""
+    text, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    if missing := re.fullmatch(r"Object (?:missing required|contains unknown) field `(.*)`", text):
+        text = "is missing" if "missing" in text else "unknown key; see the annotated edge.toml for those there are"
+        path = f"{path}.{missing[1]}".lstrip(".")
+    if table:
+        return f"{table} {path}: {text}" if path else f"{table} {text}"
+    head, _, key = path.partition(".")
+    return f"[{head}] {key}: {text}" if key else f"{head}: {text}" if head else text
+
+
+def _check(s: Settings) -> None:
+    _check_store(s.store)
+    _check_floor(s.floor)
+    _require(s.presence.leave <= s.presence.enter, "[presence] leave: must not be above enter")
+    if s.cart:
+        _check_cart(s.cart)
+    if s.platform:
+        _check_url("[platform] url", s.platform.url, "https", "http")
+        _check_files("[platform]", s.platform)
+        _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
+    if s.kiosk:
+        _check_listen("[kiosk] listen", s.kiosk.listen)
+    for number, table in enumerate(s.driver, 1):
+        _require(isinstance(table.get("kind"), str), f"[[driver]] {number} kind: is missing or no text")
+
+
+def _check_store(store: Store) -> None:
+    _require(store.capacity >= store.reserve + 16 * 10**6, "[store] capacity: must be at least reserve + 16MB")
+    try:
+        ZoneInfo(store.timezone)
+    except (ValueError, OSError, KeyError):
+        raise SettingsError(f'[store] timezone: there is no {store.timezone!r}; write e.g. "Asia/Seoul"') from None
+    key = store.pseudonym_key_file
+    long_enough = len(_file("[store] pseudonym_key_file", key)) >= MIN_KEY
+    _require(long_enough, f"[store] pseudonym_key_file: {key} holds less than {MIN_KEY} bytes; make a longer key")
+
+
+def _check_floor(floor: Floor) -> None:
+    for key in ("bands", "loyalty"):
+        try:
+            re.compile(getattr(floor, key))
+        except re.error as error:
+            raise SettingsError(f"[floor] {key}: is no regular expression: {error}") from None
+    for key in ("session", "late"):
+        _require(getattr(floor, key) > 0, f"[floor] {key}: must be longer than nothing")
+    for label in floor.in_store:
+        sums = len(label.prefix) + label.item + label.value == 12
+        _require(sums, f"[floor] in_store: prefix {label.prefix} + item + value must be 12 digits")
+        _require(label.decimals <= label.value, "[floor] in_store: decimals must not be more than value")
+
+
+def _check_cart(cart: Cart) -> None:
+    own = ("listen", "websocket", "apps_file")
+    if cart.broker == "embedded":
+        _require(cart.protocol == "3.1.1", '[cart] protocol: the embedded broker speaks "3.1.1" only')
+        for key in own[:2]:
+            if getattr(cart, key):
+                _check_listen(f"[cart] {key}", getattr(cart, key))
+    else:
+        _check_url("[cart] broker", cart.broker, "mqtts", "mqtt")
+        for key in own:
+            _require(getattr(cart, key) is None, f'[cart] {key}: is for broker = "embedded" only')
+    _require(cart.max_age >= 1, "[cart] max_age: must be at least 1s")
+    _require(
+        cart.password_file is None or cart.username is not None, "[cart] username: is missing beside password_file"
+    )
+    _check_files("[cart]", cart)
+
+
+def _check_url(where: str, url: str, secure: str, plain: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    _require(bool(host) and parts.scheme in (secure, plain), f"{where}: is no {secure}:// address: {url!r}")
+    _require(parts.username is None, f"{where}: must not hold a user or password")
+    allowed = parts.scheme == secure or is_loopback(host or "")
+    _require(allowed, f"{where}: {plain}:// is for this machine only; use {secure}://")
+
+
+def _check_listen(where: str, listen: str) -> None:
+    try:
+        address(listen)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _check_files(where: str, table: Cart | Platform) -> None:
+    for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
+        if path := getattr(table, key, None):
+            _file(f"{where} {key}", path)
+    paired = (table.cert_file is None) == (table.key_file is None)
+    _require(paired, f"{where} cert_file: cert_file and key_file go together")
+
+
+def _file(where: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{where}: {path} cannot be read ({os.strerror(error.errno or 0)})") from None
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise SettingsError(otherwise)

@@ -1,0 +1,322 @@
+"""The sink that fills the shopper's cart: additions and removals over MQTT, again until the app confirms.
+
+A PUBACK is not durability: a broker may forget what it acknowledged. So what is pushed and unconfirmed is
+pushed again, the same bytes in the same order: at a new connection, and 1, 4, 16, 64, 256 minutes after
+the first push, then every 256. Consent is part of the query that finds what to push.
+
+A broker may end the connection over what it refuses, and then one cannot tell which of those in flight it meant.
+So after a refusal or a loss pushes go one by one for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+import msgspec
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge import aside
+from edge.database import Full
+from edge.envelope import timestamp
+from edge.intake import FULL, Batch, Intake
+from edge.journal import PUSHED, Stored
+from edge.ports import Unavailable
+from sync import mqtt
+from sync.forwarder import Delivery
+from sync.mqtt import Connection, Message, Server
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+ROUND = 60.0
+"""Seconds at least between two rounds of pushing again that new connections cause."""
+_LOOK = 5.0
+"""Seconds at least between two looks for what is due again."""
+_MINUTES = (1, 4, 16, 64, 256)
+STAND_STILL = 60.0
+"""Seconds until a broker that refused three carts in a row is asked again."""
+_IN_A_ROW = 3
+_NOT_AUTHORISED, _QUOTA = 0x87, 0x97
+_REFUSALS = {
+    _NOT_AUTHORISED: "the broker does not let us write to this cart (0x87)",
+    0x90: "the broker says that the topic name is invalid (0x90)",
+    0x99: "the broker says that the payload is invalid (0x99)",
+}
+_LEFT = "r.id, r.cart, b.origin + r.committed - ? FROM row r"
+_OPEN = f"0, {_LEFT} JOIN open_push p ON p.id = r.id"
+_ASIDE_ROWS = f"a.again, {_LEFT} JOIN aside a ON a.sink = 'cart' AND a.seq = r.seq AND a.again > 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Push(Stored):
+    """An open push. `left`: seconds until its maximum age."""
+
+    id: bytes = b""
+    cart: str = ""
+    left: float = 0.0
+
+
+_NO_ID = uuid.UUID(int=0)
+
+
+class _Ack(msgspec.Struct):
+    id: str
+
+
+def next_push(first: float, after: float) -> float:
+    """The first scheduled instant later than `after` for something pushed first at `first`; seconds."""
+    for minutes in _MINUTES:
+        if (at := first + minutes * 60) > after:
+            return at
+    every = _MINUTES[-1] * 60
+    return first + ((after - first) // every + 1) * every
+
+
+class Cart:
+    """The broker of the shoppers' apps. `nudge` is called when the platform says that there are changes."""
+
+    name = "cart"
+
+    def __init__(
+        self,
+        server: Server,
+        store: str,
+        gateway: str,
+        version: str,
+        max_age: float,
+        intake: Intake,
+        nudge: Callable[[], None],
+    ) -> None:
+        self.unknown_acks = 0
+        self._server = server
+        self._own = f"cartwire/v1/gateways/{store}/{gateway}"
+        self._changes = f"cartwire/v1/stores/{store}/changes"
+        self._version = version
+        self._max_age = max_age
+        self._intake = intake
+        self._nudge = nudge
+        self._connection: Connection | None = None
+        self._cursor = 0
+        self._round_at = -inf
+        self._round_waits = False
+        self._checked = -inf
+        self._check_at = -inf
+        self._again: deque[int] = deque()
+        self._suspects: dict[str, list[int]] = {}
+        self._stop = False
+        self._singly = 0
+
+    @asynccontextmanager
+    async def connected(self, wake: asyncio.Event) -> AsyncIterator[None]:
+        acks: asyncio.Queue[Message] = asyncio.Queue()
+
+        def on_message(message: Message) -> None:
+            if message.topic == self._changes:
+                self._nudge()
+                connection.acknowledge(message)
+            else:
+                acks.put_nowait(message)
+
+        since = timestamp(self._intake.clock.now().time)
+        will = f"{self._own}/status", self._status("offline", since)
+        async with mqtt.connect(self._server, will, on_message) as connection:
+            await connection.subscribe(f"{self._own}/acks")
+            await connection.subscribe(self._changes)
+            status = connection.publish(will[0], self._status("online", since), retain=True)
+            await connection.answer(status)
+            log.info("cart: connected to %s:%d", self._server.host, self._server.port)
+            connection.lost.add_done_callback(lambda _: wake.set())
+            self._connection, self._round_waits = connection, True
+            confirming = asyncio.create_task(self._confirm(connection, acks))
+            confirming.add_done_callback(partial(_ended, connection))
+            try:
+                yield
+            finally:
+                self._connection = None
+                confirming.cancel()
+                if not connection.lost.done():
+                    connection.publish(*will, retain=True)
+
+    def fetch(self, connection: sqlite3.Connection, cursor: int) -> list[Stored]:
+        """A window of open pushes: the round after a new connection, those due again, then what is new."""
+        self._cursor = cursor
+        window = self._connection.window if self._connection and not self._singly else 1
+        now = self._now()
+        if again := self._pushes(connection, _ASIDE_ROWS, "TRUE", [], window):
+            return again
+        if self._round_waits and now - self._round_at >= ROUND:
+            self._round_waits, self._round_at = False, now
+            self._again = deque(_open_until(connection, cursor))
+        elif now >= self._check_at:
+            self._schedule(connection, now)
+        while self._again:
+            seqs = [self._again.popleft() for _ in range(min(window, len(self._again)))]
+            if pushes := self._pushes(connection, _OPEN, f"r.seq IN ({', '.join('?' * len(seqs))})", seqs, window):
+                return pushes
+        return self._pushes(connection, _OPEN, f"r.seq > ? AND r.kind IN {tuple(sorted(PUSHED))}", [cursor], window)
+
+    async def deliver(self, events: list[Stored]) -> Delivery:
+        connection = self._connection
+        if connection is None:
+            raise Unavailable("not connected")
+        if self._stop:
+            self._stop = False
+            raise Unavailable("the broker refuses cart after cart (0x87)", state="stopped", retry_after=STAND_STILL)
+        pushes = [push for push in events if isinstance(push, Push)]
+        sent = [
+            connection.publish(f"cartwire/v1/carts/{push.cart}/items", push.body, properties=self._properties(push))
+            for push in pushes
+        ]
+        self._singly = max(0, self._singly - len(pushes))
+        settled: list[Push] = []
+        refused: list[tuple[int, str]] = []
+        back: tuple[int, ...] = ()
+        for push, answer in zip(pushes, sent, strict=True):
+            try:
+                refusal = await _refusal(connection, answer)
+            except Unavailable:
+                self._singly = mqtt.WINDOW
+                if settled:
+                    break
+                raise
+            settled.append(push)
+            if refusal is None:
+                self._suspects.clear()
+            else:
+                self._singly = mqtt.WINDOW
+                refused.append((push.seq, _REFUSALS[refusal]))
+                if back := self._suspect(push, refusal):
+                    break
+        elsewhere = {seq for seq, _ in refused}
+        arrived = [push for push in settled if push.seq not in elsewhere]
+        first = [push.id for push in arrived if push.seq > self._cursor or push.again]
+        self._intake.pushed(first)
+        self._check_at = min(self._check_at, self._now() + _MINUTES[0] * 60) if first else self._check_at
+        taken = tuple(push.seq for push in arrived if push.again)
+        return Delivery(settled[-1].seq, tuple(refused), back, taken)
+
+    def _suspect(self, push: Push, code: int) -> tuple[int, ...]:
+        """The rows that are to be tried again first, if this is the third cart in a row that may not be written to."""
+        if code == _NOT_AUTHORISED and push.again != aside.ASKED:
+            self._suspects.setdefault(push.cart, []).append(push.seq)
+        if len(self._suspects) < _IN_A_ROW:
+            return ()
+        back = tuple(seq for seqs in self._suspects.values() for seq in seqs)
+        self._suspects, self._stop = {}, True
+        return back
+
+    async def rest(self, wake: asyncio.Event) -> None:
+        """Until there is something new, something to push again, or the connection is over."""
+        connection = self._connection
+        if connection is None:
+            raise Unavailable("not connected")
+        until = min(self._check_at, self._round_at + ROUND) if self._round_waits else self._check_at
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if until == inf else max(0.0, until - self._now())):
+                await wake.wait()
+        if connection.lost.done():
+            raise connection.lost.result()
+
+    async def _confirm(self, connection: Connection, acks: asyncio.Queue[Message]) -> None:
+        """An app has it: committed first, acknowledged to the broker then."""
+        while True:
+            message = await acks.get()
+            try:
+                id = uuid.UUID(msgspec.json.decode(message.payload, type=_Ack).id)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                id = _NO_ID
+            committed = await self._intake.submit(partial(_confirm, id=id), patient=True)
+            committed.add_done_callback(partial(self._confirmed, connection, acks, message))
+
+    def _confirmed(
+        self, connection: Connection, acks: asyncio.Queue[Message], message: Message, done: asyncio.Future[bool]
+    ) -> None:
+        if done.cancelled():
+            return
+        if isinstance(done.exception(), Full):  # stays unacknowledged until there is room
+            asyncio.get_running_loop().call_later(FULL, acks.put_nowait, message)
+            return
+        self.unknown_acks += not done.result()
+        connection.acknowledge(message)
+
+    def _pushes(
+        self, connection: sqlite3.Connection, source: str, where: str, values: list[int], limit: int
+    ) -> list[Stored]:
+        """Pushes to customers who consent to `cart` now, in order, not older than the maximum age."""
+        found = connection.execute(
+            f"SELECT r.seq, r.body, {source} JOIN boot b ON b.n = r.boot"
+            " JOIN customer c ON c.generation = (SELECT value FROM meta WHERE key = 'generation')"
+            " AND c.id = r.who AND instr(c.consents, ' cart ')"
+            f" WHERE {where} AND b.origin + r.committed > ? ORDER BY r.seq LIMIT ?",
+            (self._now() - self._max_age, *values, self._now() - self._max_age, limit),
+        )
+        return [Push(*row) for row in found]
+
+    def _schedule(self, connection: sqlite3.Connection, now: float) -> None:
+        """What is due again since the last look, and when to look next."""
+        self._check_at = inf
+        for seq, first in connection.execute("SELECT seq, pushed FROM open_push WHERE pushed IS NOT NULL ORDER BY seq"):
+            if self._checked > -inf and next_push(first, self._checked) <= now:
+                self._again.append(seq)
+            self._check_at = min(self._check_at, max(next_push(first, now), now + _LOOK))
+        self._checked = now
+
+    def _properties(self, push: Push) -> Properties | None:
+        if not self._server.v5:
+            return None
+        return mqtt.properties(
+            PacketTypes.PUBLISH,
+            ContentType=CONTENT_TYPE,
+            MessageExpiryInterval=max(1, int(push.left)),
+            ResponseTopic=f"{self._own}/acks",
+            CorrelationData=str(uuid.UUID(bytes=push.id)).encode(),
+        )
+
+    def _status(self, state: str, since: str) -> bytes:
+        return msgspec.json.encode({"state": state, "version": self._version, "since": since})
+
+    def _now(self) -> float:
+        return self._intake.journal.elapsed(self._intake.clock.instant())
+
+
+def _ended(connection: Connection, confirming: asyncio.Task[None]) -> None:
+    """Without anybody to take acks the connection is of no use."""
+    if not confirming.cancelled() and (error := confirming.exception()):
+        log.error("cart: a fault while taking an ack", exc_info=error)
+        connection.over(Unavailable("a fault while taking an ack"))
+
+
+async def _refusal(connection: Connection, answer: asyncio.Future[int]) -> int | None:
+    """The code of a refusal for good, None if the broker took it. Raises Unavailable when it cannot now."""
+    code = await connection.answer(answer)
+    if code >= 0x80 and code not in _REFUSALS:
+        raise Unavailable(
+            f"the broker cannot take it (0x{code:02x})", state="full" if code == _QUOTA else "unavailable"
+        )
+    return code if code in _REFUSALS else None
+
+
+def _open_until(connection: sqlite3.Connection, cursor: int) -> list[int]:
+    found = connection.execute(
+        "SELECT seq FROM open_push WHERE seq <= ? AND seq NOT IN (SELECT seq FROM aside WHERE sink = 'cart')"
+        " ORDER BY seq",
+        (cursor,),
+    )
+    return [seq for (seq,) in found]
+
+
+def _confirm(batch: Batch, id: uuid.UUID) -> bool:
+    row = batch.journal.confirmed(batch.connection, id, batch.now)
+    if row:
+        batch.write([row])
+    return row is not None

@@ -1,0 +1,161 @@
+"""HTTP to the central platform: one place that knows aiohttp, tokens and what an answer may look like."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from edge.ports import Unavailable
+from sync import tls
+
+_T = TypeVar("_T")
+CONNECT = 1.0
+REQUEST = 10.0
+"""Seconds a connection attempt and a whole request may take."""
+LONGEST_WAIT = 3600.0
+"""Seconds of Retry-After that are believed."""
+REFUSED = 60.0
+"""Seconds until a platform that does not want us is asked again."""
+_BIGGEST = 64 * 1024 * 1024
+_NO_CONNECTION = (
+    *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
+    *(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError),  # reset before a byte of an answer: none came about
+)
+NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that was expected, however deeply nested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status that the caller has to judge, with the body as it came."""
+
+    status: int
+    body: bytes
+
+    def read(self, type: type[_T]) -> _T:
+        """The body as JSON of that type. Raises Unavailable if the status is not 200 or it is not that."""
+        if self.status != 200:
+            raise Unavailable(f"the platform answers {self.status}")
+        try:
+            try:
+                return msgspec.json.decode(self.body, type=type)
+            except msgspec.DecodeError:  # half an emoji, say, which is no reason to stand still
+                mended = json.dumps(json.loads(self.body), ensure_ascii=False).encode(errors="replace")
+                return msgspec.json.decode(mended, type=type)
+        except (*NO_JSON, ValueError) as error:
+            raise Unavailable(f"the platform's answer is not what was agreed: {error}") from None
+
+
+class Platform:
+    """The platform's address with what it takes to talk to it. Use `opened` around all calls."""
+
+    def __init__(self, url: str, token: str | None, tls: ssl.SSLContext | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        connector = aiohttp.TCPConnector(ssl=self._tls or True)
+        timeout = aiohttp.ClientTimeout(total=REQUEST, sock_connect=CONNECT)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+            self._session = session
+            yield
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: bytes | None = None,
+        zipped: bool = False,
+        content_type: str = "application/json",
+        timeout: float = REQUEST,
+    ) -> Answer:
+        """One request; `zipped`: the body is already. Raises Unavailable for what only time or a person can mend.
+
+        No connection, a time-out, a reset, 5xx: `connected` says which it was. 401, 403: refused, again in a
+        minute. 429, 503: as Retry-After says. Every other status is the caller's.
+        """
+        assert self._session, "Platform.call outside Platform.opened"
+        headers = {"Content-Type": content_type} if body is not None else {}
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        try:
+            async with asyncio.timeout(timeout):
+                async with self._session.request(
+                    method, self._url + path, params=query, data=body, headers=headers, allow_redirects=False
+                ) as response:
+                    body = b"".join([part async for part in _limited(response.content)])
+                    return _judge(response.status, response.headers, body)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise _untrusted(error.certificate_error) from None
+        except _NO_CONNECTION as error:
+            raise Unavailable(f"no connection to the platform: {error}", connected=False) from None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Unavailable(f"the platform does not answer: {error or type(error).__name__}") from None
+
+
+def _untrusted(error: Exception) -> Unavailable:
+    if isinstance(error, ssl.SSLError):
+        return tls.failed(error, "the platform")
+    return Unavailable(f"the certificate of the platform: {error}", state="refused")
+
+
+def zipped(body: bytes) -> bytes:
+    """The body with `Content-Encoding: gzip`; the lowest level, as a Pi has better to do."""
+    return gzip.compress(body, 1)
+
+
+async def _limited(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    size = 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > _BIGGEST:
+            raise Unavailable("the platform's answer is too long")
+        yield part
+
+
+def _judge(status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
+    if status in (401, 403):
+        raise Unavailable(
+            f"the platform refuses us ({status}); is the token right?", retry_after=REFUSED, state="refused"
+        )
+    if status in (429, 503):
+        raise Unavailable(f"the platform asks to wait ({status})", retry_after=_seconds(headers))
+    if status >= 500:
+        raise Unavailable(f"the platform answers {status}")
+    return Answer(status, raw)
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """Retry-After (RFC 9110 §10.2.3) in seconds; None if there is none or it makes no sense.
+
+    A date is held against the answer's own, as our clock may not be set.
+    """
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdecimal():
+        return min(float(asked), LONGEST_WAIT)
+    try:
+        at, now = (parsedate_to_datetime(text) for text in (asked, headers.get("Date") or format_datetime(_now())))
+        left = (at.replace(tzinfo=at.tzinfo or UTC) - now.replace(tzinfo=now.tzinfo or UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(left, 0.0), LONGEST_WAIT)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,227 @@
+"""The parts that stories are told with: a broker, a platform, apps and stores, all ended after."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack, closing
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from peers.app import App
+from peers.brokers import Broker, Mosquitto, Nats
+from peers.day import SEED
+from peers.process import Child, free_port, until
+from peers.store import Store, Table
+from tally import tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parent.parent
+
+
+class Platform:
+    """The sandbox platform as a child process, strict, and its back door for tests."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose its port and token; nothing runs before `start`."""
+        folder.mkdir()
+        self.folder = folder
+        self.port = free_port()
+        self.token_file = folder / "token"
+        self.token_file.write_text("sandbox-token\n")
+        self._child: Child | None = None
+
+    @property
+    def table(self) -> Table:
+        """The `[platform]` table of a store that looks often and waits little."""
+        return {
+            "url": f"http://127.0.0.1:{self.port}",
+            "token_file": str(self.token_file),
+            "poll": "1s",
+            "jitter": "1s",
+        }
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._child is not None and self._child.running
+
+    def start(self) -> None:
+        """Start it, if it does not run, and return when it answers."""
+        if self.running:
+            return
+        options = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.folder / "data")]
+        options += ["--token-file", str(self.token_file), "--strict"]
+        self._child = Child(
+            [sys.executable, "-m", "edge.demo.sandbox", *options],
+            self.folder / "platform.log",
+            cwd=ROOT,
+        )
+        self._child.line(r"listening on http://")
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        if self._child is not None:
+            self._child.kill()
+
+    def change(self, kind: str, key: str, value: dict[str, Any] | None) -> None:
+        """Put a change into the feed of every store; without a value a delete."""
+        op = "delete" if value is None else "upsert"
+        change: dict[str, Any] = {"kind": kind, "op": op, "key": key}
+        if value is not None:
+            change["value"] = value
+        self.ask("POST", "/sandbox/changes", {"store": "*", "changes": [change]})
+
+    def customer(self, name: str, cart: str, *consents: str) -> None:
+        """Let the stores know a customer."""
+        display = name.upper()
+        value = {"cart": cart, "display": display, "language": "ko", "consents": list(consents)}
+        self.change("customer", name, value)
+
+    def band(self, pseudonym: str, customer: str) -> None:
+        """Let the stores know whose band that is."""
+        self.change("identifier", pseudonym, {"type": "nfc", "customer": customer})
+
+    def product(self, gtin: str, name: str, amount: str) -> None:
+        """Let the stores know a product."""
+        self.change("product", gtin, {"name": name, "price": {"amount": amount, "currency": "KRW"}})
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events it holds, each once, in the order of their first arrival."""
+        rows = self.ask("GET", "/sandbox/events?since=0")["events"]
+        return [row["event"] for row in sorted(rows, key=lambda row: int(row["n"]))]
+
+    def of(self, *types: str) -> list[dict[str, Any]]:
+        """Return those of these types; the names without `cartwire.` and `.v1`."""
+        return [event for event in self.events() if event["type"] in {f"cartwire.{name}.v1" for name in types}]
+
+    def problems(self) -> list[Any]:
+        """Return what its strict mode found against the contract."""
+        answer = self.ask("GET", "/sandbox/problems")
+        problems: list[Any] = answer["problems"]
+        return problems
+
+    def wait_pulled(self, seconds: float = 20.0) -> None:
+        """Wait for two more pulls of the store: by then it has applied the first of them."""
+        enough = self._pulls() + 2
+        until(lambda: self._pulls() >= enough, "the store to pull the changes", seconds)
+
+    def fault(self, path: str, do: str, times: int, **more: object) -> None:
+        """Let the next `times` requests to `path` go wrong."""
+        self.ask("POST", "/sandbox/faults", {"path": path, "do": do, "times": times, **more})
+
+    def mend(self) -> int:
+        """Take all faults away; return how many nobody has met."""
+        return int(self.ask("DELETE", "/sandbox/faults")["left"])
+
+    def answered(self, path: str, status: int) -> int:
+        """Return how many requests to paths that end so were answered so."""
+        rows = self.ask("GET", "/sandbox/requests")["requests"]
+        return sum(int(row["count"]) for row in rows if row["path"].endswith(path) and row["status"] == status)
+
+    def _pulls(self) -> int:
+        return self.answered("/changes", 200)
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Ask the back door; return its JSON."""
+        headers = {"Authorization": "Bearer sandbox-token", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body)
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        assert answer.status < HTTPStatus.BAD_REQUEST, f"{method} {path}: {answer.status} {text}"
+        parsed: dict[str, Any] = json.loads(text or "{}")
+        return parsed
+
+
+@pytest.fixture
+def ended() -> Iterator[ExitStack]:
+    """Whatever is put on it ends after the test, the last first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def broker(tmp_path: Path, ended: ExitStack) -> Mosquitto:
+    """Mosquitto that keeps its sessions over a stop, running."""
+    mosquitto = Mosquitto(tmp_path / "mosquitto", keeps=True)
+    ended.callback(mosquitto.kill)
+    mosquitto.start()
+    return mosquitto
+
+
+@pytest.fixture
+def nats(tmp_path: Path, ended: ExitStack) -> Nats:
+    """nats-server, which keeps its sessions over a kill as well, running."""
+    server = Nats(tmp_path / "nats")
+    ended.callback(server.kill)
+    server.start()
+    return server
+
+
+@pytest.fixture(params=["broker", "nats"], ids=["mosquitto", "nats"])
+def any_broker(request: pytest.FixtureRequest) -> Broker:
+    """Each broker in turn."""
+    chosen: Broker = request.getfixturevalue(request.param)
+    return chosen
+
+
+@pytest.fixture
+def platform(tmp_path: Path, ended: ExitStack) -> Platform:
+    """Start the sandbox platform."""
+    sandbox = Platform(tmp_path / "platform")
+    ended.callback(sandbox.kill)
+    sandbox.start()
+    return sandbox
+
+
+@pytest.fixture
+def app_of(broker: Mosquitto, tmp_path: Path, ended: ExitStack) -> Callable[[str], App]:
+    """Bring the app of a cart online."""
+
+    def online(cart: str) -> App:
+        shopper = App(broker.port, cart, tmp_path / "apps", broker.protocol)
+        ended.callback(shopper.close)
+        shopper.online()
+        return shopper
+
+    return online
+
+
+@pytest.fixture
+def app(app_of: Callable[[str], App]) -> App:
+    """Bring the app of cart k-1 online."""
+    return app_of("k-1")
+
+
+@pytest.fixture
+def store(broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStack) -> Iterator[Store]:
+    """Furnish a store, not started; at the end no UID may stand in any file."""
+    shop = Store(
+        tmp_path / "store",
+        cart={"broker": broker.url, "protocol": broker.protocol},
+        platform=platform.table,
+    )
+    ended.callback(shop.close)
+    yield shop
+    assert shop.leaks(platform.folder, tmp_path / "apps") == []
+
+
+def pytest_report_header() -> str:
+    """Print what makes the same faults come again."""
+    return f"faults: CARTWIRE_SEED={SEED}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the fault bench has found."""
+    if tally.counts or tally.seconds:
+        terminalreporter.section(f"faults, CARTWIRE_SEED={SEED}")
+        for line in tally.lines():
+            terminalreporter.write_line(line)

@@ -1,0 +1,98 @@
+"""The protections, each taken out in the smallest way that leaves the daemon running."""
+
+from __future__ import annotations
+
+from mutants import SAME, Edit, Mutant
+
+NONE_MISSING = Mutant("none missing", (Edit("edge/database.py", "FILE = ", (SAME,)),))
+
+
+def _synchronous(value: str, name: str, *more: str) -> Mutant:
+    line = '_expect(connection, "synchronous", 2)'
+    return Mutant(name, (Edit("edge/database.py", line, (f'connection.execute("PRAGMA synchronous={value}")', *more)),))
+
+
+NO_SYNC = _synchronous("OFF", "nothing is synced")
+NO_SYNC_AT_COMMIT = _synchronous("NORMAL", "a commit is not synced")
+NO_SYNC_BUT_ASSERTED = _synchronous("OFF", "nothing is synced, but that is looked at", SAME)
+
+DELIVER = "delivery = await self.sink.deliver("
+ADVANCE = "self._intake.advance(self.sink.name, events[-1].seq)"
+CURSOR_FIRST = Mutant(
+    "the cursor on the disk moves before the delivery", (Edit("sync/forwarder.py", DELIVER, (ADVANCE, SAME)),)
+)
+CURSORS_FIRST = Mutant(
+    "the cursor in memory and the one on the disk move before the delivery",
+    (Edit("sync/forwarder.py", DELIVER, ("self.cursor = events[-1].seq", ADVANCE, SAME)),),
+)
+
+PUBLISH = (
+    "    import contextlib, pathlib, sys, tomllib, paho.mqtt.publish as mqtt",
+    "    broker = tomllib.loads(pathlib.Path(sys.argv[-1]).read_text())['cart']['broker']",
+    "    with contextlib.suppress(OSError):",
+    "        mqtt.single(f'cartwire/v1/carts/{data[\"cart\"]}/items', body, 1, port=int(broker.rpartition(':')[2]))",
+)
+PUBLISH_FIRST = Mutant(
+    "an item is published inside the transaction, before its commit",
+    (Edit("edge/journal.py", 'if row.kind in PUSHED and "cart" in self.sinks:', (SAME, *PUBLISH)),),
+)
+
+ACK_FIRST = Mutant(
+    "an app's ack is acknowledged before its confirmation is committed",
+    (
+        Edit("sync/cart.py", "committed = await self._intake.submit(", ("connection.acknowledge(message)", SAME)),
+        Edit(
+            "sync/cart.py", "committed.add_done_callback(", ("committed.add_done_callback(asyncio.Future.exception)",)
+        ),
+    ),
+)
+
+GO_ON = Mutant(
+    "after a disk error it goes on", (Edit("edge/intake.py", "except Full as error:", ("except Exception as error:",)),)
+)
+POST = 'answer = await self._platform.call("POST", "/v1/events"'
+CALL = "self._platform.call('POST', '/v1/events', body=body, content_type=CONTENT_TYPE)"
+DROP_REFUSED = Mutant(
+    "a batch that met a 401 or 403 counts as delivered",
+    (
+        Edit(
+            "sync/uplink.py",
+            POST,
+            (
+                "try:",
+                f"    answer = await {CALL}",
+                "except Unavailable as error:",
+                "    if error.state == 'refused':",
+                "        return Delivery(events[-1].seq)",
+                "    raise",
+            ),
+        ),
+    ),
+)
+NEW_IDS = Mutant(
+    "an event has another id each time it is sent",
+    (
+        Edit(
+            "sync/uplink.py",
+            POST,
+            (
+                "import re, uuid",
+                'other = lambda _: b\'"id":"%s"\' % str(uuid.uuid4()).encode()',
+                'body = re.sub(rb\'"id":"[0-9a-f-]{36}"\', other, body)',
+                f"answer = await {CALL}",
+            ),
+        ),
+        Edit(
+            "sync/uplink.py",
+            "results = {result.id: result",
+            (
+                "known = [msgspec.json.decode(event.body, type=_Id).id for event in events]",
+                "results = dict(zip(known, answer.results))",
+            ),
+        ),
+    ),
+)
+LEFT_IN_TLS = Mutant(
+    "what TLS has unpacked waits for more to come",
+    (Edit("sync/mqtt.py", "while isinstance(sock, ssl.SSLSocket)", ("while False:",)),),
+)

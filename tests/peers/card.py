@@ -1,0 +1,115 @@
+"""A contactless reader with two slots at the real pcscd, and cards to lay on it.
+
+pcscd listens on a fixed path, so it gets a /run of its own; a client finds it by PCSCLITE_CSOCK_NAME. The reader is
+Debian's vpcd, which listens on one TCP port a slot and is polled every 0.4 s; a card is what connects there. Frames:
+two bytes of length, then a command of one byte (0 off, 1 on, 2 reset, 4 "your ATR") or a longer APDU.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from peers.process import Child, free_port, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATR = bytes.fromhex("3B8F8001804F0CA0000003060300030000000068")  # an NTAG's
+GET_UID = bytes.fromhex("FFCA000000")
+SUCCESS = bytes.fromhex("9000")
+UNKNOWN = bytes.fromhex("6D00")
+NAMES = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+
+
+class Card:
+    """A card on the reader from now until it is pulled; `answer` is what it gives for its UID."""
+
+    def __init__(self, port: int, answer: bytes) -> None:
+        """Lay it on the slot of this port."""
+        self.polls = 0
+        self.asked = 0
+        self._answer = answer
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def pull(self) -> None:
+        """Take it away."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError), self._socket.makefile("rb") as frames:
+            while len(length := frames.read(2)) == 2:
+                command = frames.read(int.from_bytes(length))
+                if command == b"\4":
+                    self.polls += 1
+                    self._say(ATR)
+                elif len(command) > 1:
+                    self.asked += command == GET_UID
+                    self._say(self._answer if command == GET_UID else UNKNOWN)
+
+    def _say(self, payload: bytes) -> None:
+        self._socket.sendall(len(payload).to_bytes(2) + payload)
+
+
+class Pcscd:
+    """pcscd with that reader, in a folder of its own; it needs root, or user namespaces."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose the ports; nothing runs before `start`."""
+        self.folder = folder
+        self.socket = folder / "run" / "pcscd" / "pcscd.comm"
+        self.cards: list[Card] = []
+        self._port = free_port()
+        self._child: Child | None = None
+
+    def start(self, *, reader: bool = True) -> None:
+        """Start it, with or without the reader, and return when it answers."""
+        run, conf = self.folder / "run", self.folder / "conf"
+        for folder in (run, conf):
+            shutil.rmtree(folder, ignore_errors=True)  # what a killed one left keeps the next from starting
+            folder.mkdir()
+        if reader:
+            driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
+            device = f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:{self._port}\nLIBPATH {driver}\nCHANNELID 1\n'
+            (conf / "vpcd").write_text(device)
+        alone = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
+        inside = 'mount --bind "$0" /run && exec /usr/sbin/pcscd --foreground --info --config "$1"'
+        self._child = Child([*alone, "sh", "-c", inside, str(run), str(conf)], self.folder / "pcscd.log")
+        self._child.line("daemon ready")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    def lay(self, uid: str = "", answer: bytes = b"", slot: int = 0) -> Card:
+        """Lay a card on a slot: one with this UID, or with another answer."""
+        card = Card(self._port + slot, answer or bytes.fromhex(uid) + SUCCESS)
+        self.cards.append(card)
+        return card
+
+    def pull(self, card: Card) -> None:
+        """Take a card away, and wait until that was noticed: vpcd may take a quick swap for the same card."""
+        child = self._child
+        assert child is not None
+        removals = child.text().count("Card Removed")
+        card.pull()
+        self.cards.remove(card)
+        until(lambda: child.text().count("Card Removed") > removals, "the card's removal")
+
+    def kill(self) -> None:
+        """End it as a crash does; the cards go with it."""
+        if self._child is not None:
+            self._child.kill()
+        while self.cards:
+            self.cards.pop().pull()

@@ -1,0 +1,123 @@
+"""Children of a test: their output goes to files, and none of them outlives the test."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float = 10.0) -> T:
+    """Return the first true answer of `condition`; fail, and say `what`, after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > end:
+            message = f"not within {seconds:g} s: {what if isinstance(what, str) else what()}"
+            raise AssertionError(message)
+        time.sleep(0.01)
+    return answer
+
+
+def free_port() -> int:
+    """Return a loopback port that stays ours while the server behind it is down.
+
+    Below 32768: a client that keeps dialling a dead port of the ephemeral range can end up
+    connected to itself, and then nobody can listen there any more.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    message = "no free loopback port"
+    raise OSError(message)
+
+
+class Child:
+    """One process, the leader of its own group; `kill` is SIGKILL to the group, as a power cut."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        output: Path,
+        errors: Path | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        """Start it; without `errors` both streams go to `output`, behind what is there."""
+        self.output = output
+        self._start = output.stat().st_size if output.exists() else 0
+        with output.open("ab") as out, (errors or output).open("ab") as err:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        """Hand over the running child."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, whatever the test did."""
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def text(self) -> str:
+        """Return what this child has written so far."""
+        return self.output.read_bytes()[self._start :].decode(errors="replace")
+
+    def line(self, pattern: str, seconds: float = 10.0) -> re.Match[str]:
+        """Wait for the first line in which `pattern` is found."""
+
+        def found() -> re.Match[str] | None:
+            match = re.search(pattern, self.text(), re.MULTILINE)
+            if match is None and not self.running:
+                message = f"ended without {pattern!r}:\n{self.text()[-2000:]}"
+                raise AssertionError(message)
+            return match
+
+        match = until(found, f"{pattern!r} in {self.output.name}", seconds)
+        assert match is not None
+        return match
+
+    def terminate(self, seconds: float = 15.0) -> int:
+        """SIGTERM; return its exit code, or fail (and kill it) when it does not end."""
+        if self.running:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            message = f"does not end on SIGTERM:\n{self.text()[-2000:]}"
+            raise AssertionError(message) from None
+
+    def kill(self) -> None:
+        """SIGKILL to it and its children, and reap it."""
+        if self._process.returncode is None:  # not reaped yet, so the group id is still its own
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

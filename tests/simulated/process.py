@@ -1,0 +1,205 @@
+"""One life of the daemon: the real parts, put together as the composition root does, in the world's time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from edge import directory, journal
+from edge.attribution import Attribution
+from edge.clock import Clock
+from edge.database import FILE, Database, Full
+from edge.floor import Rules
+from edge.intake import Batch, Intake
+from edge.model import Reading, Row
+from edge.ports import Unavailable
+from edge.reception import Reception
+from edge.space import Space
+from edge.unwritten import Unwritten
+from edge.upkeep import Upkeep
+from model import CLAIM, LATE, SESSION
+from peers.store import KEY
+from simulated.broker import Broker
+from simulated.clock import Clocks
+from simulated.disk import Disk, Writer
+from simulated.loop import Loop
+from simulated.platform import Platform
+from sync.backoff import Backoff
+from sync.cart import Cart
+from sync.downlink import Downlink
+from sync.forwarder import Forwarder, Sink
+from sync.mqtt import Server
+from sync.uplink import Uplink
+
+SOURCE = "/stores/gangnam/gateways/gw-1"
+MAX_AGE, RETENTION = 86_400.0, 21_600.0
+LOYALTY = re.compile("^KR[0-9]{10}$")
+FORMS = {"nfc": re.compile("^04[0-9A-F]{12}$"), "code": LOYALTY}
+
+
+class Process:
+    """On the file in `folder`. `page` hears of each page that is kept: its changes, whether it is a full pull's first,
+    whether more come; `committed` of each commit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clocks: Clocks,
+        broker: Broker,
+        platform: Platform,
+        page: Callable[..., None],
+        committed: Callable[[], None],
+    ) -> None:
+        self.folder, self.clocks, self._broker = folder, clocks, broker
+        self._page, self._look = page, committed
+        self.loop = Loop(clocks)
+        self.loop.set_default_executor(Writer(1))
+        self.faults: list[str] = []
+        self.loop.set_exception_handler(lambda _, context: self.faults.append(str(context)))
+        self.database = Database(folder / FILE)
+        self.disk = Disk(self.database._writer)
+        self.database._writer = cast(Any, self.disk)
+        self.writer = cast(Writer, self.database._thread)
+        self.reader = self.database.reader()
+        clock = Clock(clocks.boot, clocks.at_zero, self.loop.time, clocks.wall, lambda: clocks.ok)
+        opened = self.database.write_now(
+            lambda connection: journal.open_journal(connection, SOURCE, clock.now(), clock.wall(), ["cart", "platform"])
+        )
+        clock.base = opened.boot.base
+        attribution = Attribution(KEY, LOYALTY, (), LATE)
+        space, rules = Space(folder, 10**10, 10**7), Rules(SESSION, CLAIM)
+        intake = Intake(self.database, clock, opened, space, rules, LATE, expire=attribution.expire)
+        intake.restore()
+        intake.committed.append(self._committed)
+        self._attribution, self.intake = attribution, intake
+        self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
+        telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
+        self._unwritten = Unwritten(folder, clock.now())
+        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, self._unwritten)
+        server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
+        uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
+        cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
+        sinks: list[tuple[Sink, Any]] = [(uplink, platform), (cart, broker)]
+        self._forwarders = [Forwarder(sink, self.database, intake, _backoff(peer)) for sink, peer in sinks]
+        since = partial(directory.position, self.reader)
+        feed = self._apply, self._restart_feed, _backoff(platform)
+        self._downlink = Downlink(cast(Any, platform), "gangnam", 1800.0, since, *feed)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Everything runs, and what can be done at once is done."""
+        parts = self.intake, *self._forwarders, self._downlink, self.upkeep
+        self._tasks = [self.loop.create_task(part.run()) for part in parts]
+        self.run_to(self.clocks.instant)
+
+    def run_to(self, instant: float) -> None:
+        self.loop.run_to(instant)
+        ended = [task for task in self._tasks if task.done()]
+        assert self.writer.death or not (ended or self.faults), (ended, self.faults)
+
+    def do(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        """All that can be done now is done."""
+        task = self.loop.create_task(work)
+        self.run_to(self.clocks.instant)
+        return task
+
+    async def read(self, reading: Reading, written: Callable[[], object], refused: Callable[[], object]) -> None:
+        """A driver emits; `written` is called at its commit, `refused` if the disk has no room."""
+        self._telling = written, refused
+        await self._reception.emit(reading)
+
+    def stop(self) -> None:
+        """SIGTERM: the sinks stop first, what was read is committed, then the rest."""
+        intake, *others = self._tasks
+        self._tasks = []
+        self._cancel(others)
+        assert self.do(self.intake.submit(lambda _: None)).done()
+        self._close([intake])
+
+    def kill(self, into: Path) -> None:
+        """Power or SIGKILL: only what is in the files is left. What ends here ends on files nobody reads."""
+        self._broker.drop()
+        shutil.copytree(self.folder, into, ignore=shutil.ignore_patterns("*-shm"))
+        tasks = [*asyncio.all_tasks(self.loop)]  # held, as the loop itself holds them weakly
+        self.disk.full, self.writer.death, self._tasks = False, "", []
+        self._close(tasks)
+
+    def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
+        self._cancel(tasks)
+        self.reader.close()
+        self.database.close()
+        self._unwritten.close()
+        self.loop.close()
+
+    def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        self.run_to(self.clocks.instant)
+        assert all(task.done() for task in tasks), [task for task in tasks if not task.done()]
+
+    async def _submit(self, work: Callable[[Batch], Any]) -> asyncio.Future[Any]:
+        written, refused = self._telling
+
+        def told(batch: Batch) -> Any:
+            self.disk.then.append(written)
+            return work(batch)
+
+        kept = await self.intake.submit(told)
+        kept.add_done_callback(lambda done: self._refuse(refused) if done.exception() else None)
+        return kept
+
+    def _refuse(self, refused: Callable[[], object]) -> None:
+        self.faults += [] if self.disk.full else ["refused although there is room"]
+        refused()
+
+    def _committed(self, rows: list[Row]) -> None:
+        self._look()
+        if any(not row.inside for row in rows):
+            for forwarder in self._forwarders:
+                forwarder.wake()
+        if any(row.kind == "customer.erased" for row in rows):
+            self.upkeep.stirred.set()
+
+    def _ask(self, unknown: str) -> None:
+        self.loop.create_task(self._downlink.resolve(unknown))
+
+    def _nudge(self) -> None:
+        self._downlink.nudge()
+        for forwarder in self._forwarders:
+            forwarder.backoff.nudge()
+
+    async def _apply(self, page: directory.Page, since: str | None) -> None:
+        told = partial(self._page, [json.loads(bytes(change)) for change in page.changes], since is None, page.more)
+
+        def work(batch: Batch) -> None:
+            self._attribution.learn(batch, page, since)
+            self.disk.then.append(told)
+
+        await self._kept(work)
+
+    async def _restart_feed(self) -> None:
+        await self._kept(lambda batch: directory.restart(batch.connection))
+
+    async def _kept(self, work: Callable[[Batch], None]) -> None:
+        try:
+            await (await self.intake.submit(work))
+        except Full as error:
+            raise Unavailable(str(error), retry_after=10) from None
+
+
+def _backoff(peer: Broker | Platform) -> Backoff:
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        while not peer.online:  # noqa: ASYNC110  # trying in vain is nothing but slow
+            await asyncio.sleep(30)
+
+    return Backoff(sleep=sleep, chance=random.Random(1))

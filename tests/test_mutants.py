@@ -1,0 +1,149 @@
+"""The tests have teeth: with any one protection taken out of the daemon, the test for it fails, and says why."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mutants import ROOT, Mutant
+from mutants.protections import (
+    ACK_FIRST,
+    CURSOR_FIRST,
+    CURSORS_FIRST,
+    DROP_REFUSED,
+    GO_ON,
+    LEFT_IN_TLS,
+    NEW_IDS,
+    NO_SYNC,
+    NO_SYNC_AT_COMMIT,
+    NO_SYNC_BUT_ASSERTED,
+    NONE_MISSING,
+    PUBLISH_FIRST,
+)
+from peers.day import SEED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGES = "test_crash_images.py"
+ORDER = "test_order.py"
+KILLS = "test_kills.py::test_fifty_power_cuts[mosquitto]"
+OURS = ("PYTHONDONTWRITEBYTECODE", "CARTWIRE_FAULTS", "CARTWIRE_KILLS", "CARTWIRE_SCANS", "CARTWIRE_IMAGES")
+"""What a run of mutants does not take over from the environment."""
+STRIKES = "test_strikes.py::test_struck_at_each_call_in_turn"
+FULL = "test_strikes.py::test_a_disk_that_cannot_write_again_and_again"
+TROUBLES = "test_troubles.py::test_whatever_the_platform_answers"
+LINKS = "test_links.py::test_every_bad_link"
+START = "test_links.py::test_a_start_with_no_server_in_sight"
+SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
+TWENTY = {"CARTWIRE_KILLS": "20"}
+"""Kills enough to hit the moment that matters."""
+MANY = {"CARTWIRE_SCANS": "100", "CARTWIRE_IMAGES": "400"}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """With the protection missing these tests fail, and say something; or, if nothing is said, they pass."""
+
+    missing: Mutant
+    tests: tuple[str, ...]
+    says: str | None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Name it by what is missing and who says so."""
+        return "-".join([self.missing.name, *(test.partition("::")[0] for test in self.tests)])
+
+
+SHORT_PROOFS = (
+    Proof(NONE_MISSING, (IMAGES, ORDER), None, SHORT),
+    Proof(NO_SYNC, (IMAGES,), r"lost [1-9]", SHORT),
+    Proof(NO_SYNC_BUT_ASSERTED, (ORDER,), r"PRAGMA synchronous is 0, not 2", SHORT),
+    Proof(CURSOR_FIRST, (IMAGES,), r"ahead [1-9]", SHORT),
+    Proof(PUBLISH_FIRST, (ORDER,), r"told by sendto to socket:\S+ before the WAL was synced", SHORT),
+    Proof(ACK_FIRST, (ORDER,), r"acknowledged before its confirmation was synced", SHORT),
+)
+LONG_PROOFS = (
+    Proof(NONE_MISSING, (IMAGES, ORDER), None, MANY),
+    Proof(NONE_MISSING, (KILLS,), None, TWENTY),
+    Proof(NO_SYNC_AT_COMMIT, (IMAGES,), r"lost [1-9]"),
+    Proof(CURSOR_FIRST, (KILLS,), r"lost [1-9]|all on the platform", TWENTY),
+    Proof(CURSORS_FIRST, (KILLS,), r"lost [1-9]|all on the platform", TWENTY),
+    Proof(PUBLISH_FIRST, (KILLS,), r"wrong cart [1-9]", TWENTY),
+    Proof(PUBLISH_FIRST, (IMAGES,), r"lost [1-9]"),
+)
+FAULT_PROOFS = (
+    Proof(NONE_MISSING, (STRIKES, FULL, TROUBLES, LINKS, START), None),
+    Proof(PUBLISH_FIRST, (STRIKES,), r"wrong cart [1-9]"),
+    Proof(PUBLISH_FIRST, (FULL,), r"wrong cart [1-9]"),
+    Proof(GO_ON, (STRIKES,), r"the end by \w+:error=EIO"),
+    Proof(CURSORS_FIRST, (TROUBLES,), r"lost [1-9]"),
+    Proof(DROP_REFUSED, (TROUBLES,), r"lost [1-9]"),
+    Proof(NEW_IDS, (TROUBLES,), r"doubled [1-9]"),
+    Proof(NEW_IDS, (LINKS,), r"doubled [1-9]"),
+    Proof(LEFT_IN_TLS, (START,), r"all told and confirmed"),
+)
+
+
+@pytest.mark.parametrize("proof", SHORT_PROOFS, ids=str)
+def test_a_missing_protection_is_missed(proof: Proof, tmp_path: Path) -> None:
+    """On a short recording."""
+    check(proof, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("proof", LONG_PROOFS, ids=str)
+def test_a_missing_protection_is_missed_at_length(proof: Proof, tmp_path: Path) -> None:
+    """On a long recording, and by the kill test."""
+    check(proof, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.faults
+@pytest.mark.parametrize("proof", FAULT_PROOFS, ids=str)
+def test_a_missing_protection_is_missed_by_the_fault_bench(proof: Proof, tmp_path: Path) -> None:
+    """In the short cut that `make test` runs."""
+    check(proof, tmp_path)
+
+
+def check(proof: Proof, folder: Path) -> None:
+    """Plant the mutant, run the tests on it, and look at what they say."""
+    root = folder / "mutant"
+    proof.missing.plant(root)
+    code, said = run(proof, root, folder)
+    assert proof.missing.ran(root), f"the mutated files were not loaded:\n{said}"
+    if proof.says is None:
+        assert code == pytest.ExitCode.OK, said
+    else:
+        assert code == pytest.ExitCode.TESTS_FAILED, said
+        assert re.search(rf"^(E  .*|lost .*)?({proof.says})", said, re.MULTILINE), said
+
+
+def run(proof: Proof, root: Path, folder: Path) -> tuple[int, str]:
+    """Run the tests in a pytest whose daemons are the mutant; return its exit code and what it said."""
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    environment |= proof.settings | {"PYTHONPATH": str(root), "CARTWIRE_SEED": str(SEED)}
+    tests = [str(ROOT / "tests" / test) for test in proof.tests]
+    options = ["-p", "no:cacheprovider", f"--basetemp={folder / 'run'}", "-q", "-s"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said, _ = child.communicate(timeout=280)
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)  # so that it ends its own children
+            child.communicate(timeout=60)
+    return child.returncode, said

@@ -1,0 +1,155 @@
+"""A wrong configuration: one clear line that says where and what, exit 2, and nothing half-started."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import tomllib
+from contextlib import closing
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+
+from edge import settings
+from peers.store import command
+
+ROOT = Path(__file__).parent.parent
+STORE = '[store]\nid = "gangnam"\ngateway = "gw-1"\ndata = "data"\npseudonym_key_file = "key"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    (tmp_path / "short").write_bytes(b"short")
+    return tmp_path
+
+
+def run(folder: Path, text: str, verb: str = "run") -> tuple[int, str]:
+    """Exit code and standard error of a command with this configuration."""
+    config = folder / "edge.toml"
+    config.write_text(text)
+    done = subprocess.run(command(verb, config), capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[store]\nid = = 1\n", r"edge\.toml: is not TOML: .*line 2"),
+        (STORE + "[kart]\n", r"\bkart: unknown key"),
+        (STORE + "[floor]\nsesion = '5s'\n", r"\[floor\] sesion: unknown key"),
+        (STORE + "[floor]\nsession = 5\n", r"\[floor\] session: .*duration.*5"),
+        (STORE + "[floor]\nsession = '-5s'\n", r"\[floor\] session: .*duration"),
+        (STORE + "[floor]\nbands = '['\n", r"\[floor\] bands: is no regular expression"),
+        (STORE + "[floor]\nin_store = [{prefix='28', item=5, value=4, kind='price'}]\n", r"in_store.*12 digits"),
+        (STORE.replace('"gangnam"', '"Gang nam"'), r"\[store\] id: "),
+        (STORE.replace('gateway = "gw-1"\n', ""), r"\[store\] gateway: is missing"),
+        (STORE.replace('"key"', '"nokey"'), r"pseudonym_key_file: .*nokey cannot be read \(No such file"),
+        (STORE.replace('"key"', '"short"'), r"pseudonym_key_file: .*less than 32 bytes"),
+        (STORE + 'capacity = "70MB"\n', r"\[store\] capacity: .*reserve \+ 16MB"),
+        (STORE + 'timezone = "Asia/Atlantis"\n', r"\[store\] timezone: .*Atlantis"),
+        (STORE + "[cart]\nbroker = 'mqtt://10.0.0.1'\n", r"\[cart\] broker: mqtt:// is for this machine only"),
+        (STORE + "[cart]\nbroker = 'embedded'\n", r"\[cart\] protocol: .*3\.1\.1"),
+        (STORE + "[cart]\nbroker = 'mqtts://b'\nlisten = '127.0.0.1:1'\n", r"\[cart\] listen: .*embedded"),
+        (
+            STORE + "[cart]\nbroker = 'mqtts://b'\npassword_file = 'no'\nusername = 'u'\n",
+            r"password_file: .* cannot be read",
+        ),
+        (STORE + "[cart]\nbroker = 'mqtts://b'\nca_file = 'short'\n", r"\[cart\] ca_file.*cannot be used"),
+        (STORE + "[platform]\nurl = 'http://10.0.0.1'\n", r"\[platform\] url: http:// is for this machine only"),
+        (STORE + "[platform]\nurl = 'https://p'\nbatch = 0\n", r"\[platform\] batch: "),
+        (STORE + "[kiosk]\nlisten = 'somewhere'\n", r"\[kiosk\] listen: "),
+        (STORE + "[[driver]]\nread_point = 'a'\n", r"\[\[driver\]\] 1 kind: is missing"),
+        (STORE + "[[driver]]\nkind = 'tap-dancer'\n", r"\[\[driver\]\] 1 kind: there is no driver 'tap-dancer'"),
+        (STORE + "[[driver]]\nkind = 'replay'\nread_point = 'a'\n", r"\[\[driver\]\] 1 path: is missing"),
+        (
+            STORE + "[[driver]]\nkind = 'replay'\nread_point = 'a'\npath = 'x'\nsped = 1\n",
+            r"\[\[driver\]\] 1 sped: unknown key",
+        ),
+        (
+            STORE + "[[driver]]\nkind = 'replay'\nread_point = 'a'\npath = 'x'\nspeed = -1\n",
+            r"\[\[driver\]\] 1 speed: ",
+        ),
+        (
+            STORE + "[[driver]]\nkind = 'replay'\nread_point = 'a'\npath = 'x'\nspeed = 0.0\n" * 2,
+            r"\[\[driver\]\] 2 read_point: .*alone",
+        ),
+    ],
+)
+def test_one_clear_line(folder: Path, text: str, says: str) -> None:
+    code, error = run(folder, text)
+    assert code == 2
+    assert error.count("\n") == 1, error
+    assert error.startswith(f"cartwire: {folder}/edge.toml: "), error
+    assert re.search(says, error), error
+    assert not (folder / "data").exists()
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    done = subprocess.run(command("run", tmp_path / "no.toml"), capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"cartwire: \S+no\.toml: cannot be read \(No such file or directory\).*\n", done.stderr)
+
+
+def test_a_port_in_use(folder: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        code, error = run(folder, STORE + f"[kiosk]\nlisten = '127.0.0.1:{port}'\n")
+    assert code == 2
+    assert re.search(rf"\[kiosk\] listen: 127\.0\.0\.1:{port} cannot be had \(Address already in use\)", error)
+    assert not (folder / "data" / "cartwire.db").exists()
+
+
+def test_a_data_folder_that_cannot_be_written(folder: Path) -> None:
+    (folder / "data").write_text("a file is in its place")
+    code, error = run(folder, STORE)
+    assert code == 2
+    assert re.search(r"\[store\] data: .*/data cannot be written", error)
+    assert error.count("\n") == 1
+
+
+def test_a_library_that_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "hidden" / "smartcard").mkdir(parents=True)
+    (folder / "hidden" / "smartcard" / "__init__.py").write_text("raise ImportError('No module named smartcard')")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "hidden"))
+    code, error = run(folder, STORE + "[[driver]]\nkind = 'nfc'\nread_point = 'a'\n")
+    assert code == 2
+    assert re.search(
+        r'\[\[driver\]\] 1 kind: a library of the nfc driver is missing .*pip install "cartwire\[nfc\]"', error
+    )
+
+
+def test_nobody_answers(folder: Path) -> None:
+    assert run(folder, STORE, "status")[0] == 3
+    code, error = run(folder, STORE, "events")
+    assert code == 2
+    assert "there is no journal yet" in error
+
+
+def test_the_annotated_example_is_complete(folder: Path) -> None:
+    """Every key there is stands in config/edge.toml, set or as a comment, and what is set can be loaded."""
+    text = (ROOT / "config" / "edge.toml").read_text()
+    for name, table in (
+        ("store", settings.Store),
+        ("cart", settings.Cart),
+        ("platform", settings.Platform),
+        ("floor", settings.Floor),
+        ("presence", settings.Presence),
+        ("kiosk", settings.Kiosk),
+    ):
+        section = text.split(f"\n[{name}]")[1].split("\n[")[0] if f"\n[{name}]" in text else ""
+        for key in table.__struct_fields__:
+            shared = key in ("ca_file", "cert_file", "key_file") and "as in [cart]" in section
+            assert shared or re.search(rf"^#? ?{key} =", section, re.MULTILINE), f"[{name}] {key}"
+    text = text.replace("/etc/cartwire/pseudonym.key", str(folder / "key"))
+    (folder / "edge.toml").write_text(text)
+    assert settings.load(folder / "edge.toml").store.id == "gangnam"
+    given = {table["kind"] for table in tomllib.loads(text)["driver"]}
+    assert given == {module.name for module in iter_modules([str(ROOT / "drivers")])}
+
+
+def test_line_ends_and_keys(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"secret\r\n")
+    assert settings.secret(tmp_path / "token") == "secret"

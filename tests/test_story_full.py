@@ -1,0 +1,155 @@
+"""Stories of a full store: nothing accepted is dropped, what cannot be kept is refused, and room comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peers.gtin import gtin13, padded
+from peers.process import until
+from peers.store import Store, pseudonym
+from peers.strike import Struck
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from conftest import Platform
+    from peers.app import App
+    from peers.brokers import Mosquitto
+
+BAND, OTHER = "04A1B2C3D4E5F6", "04B1B2C3D4E5F6"
+CAPACITY = 17_000_000
+
+
+def small(store: Store, platform: Platform) -> None:
+    """The least capacity there may be, and products that talk a lot."""
+    store.store |= {"capacity": "17MB", "reserve": "1MB"}
+    store.configure()
+    for n in range(10):
+        platform.product(padded(gtin13(n)), f"{n} " + "가" * 5000, "12900")
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+
+
+def flood(store: Store) -> None:
+    """Scan for a while."""
+    for n in range(100):
+        store.scan(n % 10)
+
+
+def used(store: Store) -> int:
+    """Bytes that lie in the data folder."""
+    return sum(path.stat().st_size for path in store.data.rglob("*") if path.is_file())
+
+
+def test_a_store_that_is_full_refuses_and_recovers(
+    store: Store, platform: Platform, broker: Mosquitto, app: App
+) -> None:
+    """Broker and platform are away until nothing more fits."""
+    small(store, platform)
+    platform.kill()
+    broker.stop()
+    store.tap(BAND)
+    while not store.status()["readings"]["cannot"]:
+        flood(store)
+    assert store.health() == (503, "the capacity is used up but for the reserve")
+    store.tap(OTHER)
+    until(lambda: store.of("session.ended"), "another's tap to end the session all the same", 10)
+    assert used(store) <= CAPACITY
+    accepted = [event["id"] for event in store.of("cart.item_added")]
+    assert len(accepted) > 500
+    assert store.of("tap.unknown") == []
+
+    platform.start()
+    broker.start()
+    until(store.settled, "all to be delivered", 120)
+    until(lambda: store.health()[0] == 200, "room again", 30)
+    assert sorted(event["id"] for event in app.received) == sorted(accepted)
+    assert {event["id"] for event in platform.events()} >= set(accepted)
+    store.tap(BAND)
+    before = len(app.received)
+    text = store.scan(1)
+    until(lambda: len(app.received) > before, "a scan after that", 10)
+    assert app.received[-1]["data"]["gtin"] == padded(text)
+    assert platform.problems() == []
+
+
+def test_delivered_rows_go_before_their_time(store: Store, platform: Platform, app: App) -> None:
+    """With both there, far more than the capacity goes through and nothing is refused."""
+    small(store, platform)
+    store.tap(BAND)
+    scans = 0
+    while store.events()[0]["seq"] == 1:
+        flood(store)
+        scans += 100
+        until(store.settled, "all to be delivered", 60)
+    assert store.status()["readings"]["cannot"] == 0
+    assert used(store) <= CAPACITY
+    store.kill()
+    store.start()
+    store.ready()
+    store.scan(1)
+    until(lambda: len(app.received) == scans + 1, "the session to go on after a restart", 20)
+    assert len({event["id"] for event in app.received}) == scans + 1
+
+
+def test_a_catalogue_that_does_not_fit(store: Store, platform: Platform, app: App) -> None:
+    """It takes no room from taps and scans, and what came of it goes; once it is smaller all find their cart."""
+    store.store |= {"capacity": "17MB", "reserve": "1MB"}
+    store.configure()
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    big = [padded(gtin13(n)) for n in range(100, 1300)]
+    for gtin in big:
+        platform.product(gtin, "나" * 5000, "1")
+    store.start()
+    store.ready()
+    until(lambda: "the cache does not fit" in store.tail(), "the feed to find no room", 60)
+    store.tap(BAND)
+    for n in range(10):
+        store.scan(n)
+    until(lambda: store.status()["held"] == 10, "ten scans held", 20)
+    until(lambda: used(store) < CAPACITY // 2, lambda: f"{used(store)} to be less", 60)
+    assert store.status()["readings"]["cannot"] == 0
+    for gtin in big:
+        platform.change("product", gtin, None)
+    store.stop()  # else it looks again after a minute
+    store.start()
+    store.ready()
+    until(lambda: len(app.received) == 10, "ten items", 20)
+    assert "refused" not in store.log.read_text()
+
+
+def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(
+    tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
+) -> None:
+    """Or the next one's scans would go into the cart of the one before."""
+    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table)
+    ended.callback(store.close)
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: app.received, "the first item", 10)
+    store.kill()
+    store.fault, store.about = "pwrite64:error=ENOSPC:when=3+", store.data / "cartwire.db-wal"
+    store.start()
+    store.ready()
+    store.scan(2)
+    until(lambda: "cannot" in store.said, "a full disk", 10)
+    store.tap(OTHER)
+    until(lambda: store.status()["readings"]["cannot"] >= 2, "the tap to be refused", 10)
+    store.kill()
+    store.fault = None
+    store.start()
+    store.ready()
+    store.scan(3)
+    until(lambda: store.of("session.ended"), "the session to end", 10)
+    until(lambda: store.status()["held"] == 1, "the scan to be held", 10)
+    assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
