@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from edge import aside, control, journal, settings
-from edge.database import FILE, Broken, DatabaseError, Full, reader
+from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
 
@@ -64,9 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     except plan.CannotStart as error:
         print(f"cartwire: {error}", file=sys.stderr)
         return 2
-    except Full as error:
-        print(f"cartwire: the disk takes nothing ({error}); make room, or mend it", file=sys.stderr)
-        return 1
     except Broken as error:
         print(f"cartwire: the disk failed ({error}); start again, which checks the journal", file=sys.stderr)
         os._exit(1)  # an ordinary end would close the database, and so touch it once more

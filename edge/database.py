@@ -65,7 +65,7 @@ class Database:
     """The journal's and the directory's file. `write` may be called from any task."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it, made if it is not there. Raises DatabaseError, Damaged, Broken."""
+        """Opens it, made if it is not there. Raises DatabaseError, Damaged, Broken, Full."""
         self.path = path
         self._changed = 0
         self._broken: Broken | None = None
@@ -224,6 +224,8 @@ def _open(path: Path) -> sqlite3.Connection:
             connection.close()
         if _is_damage(code):
             raise Damaged(f"{path}: is damaged ({error})") from None
+        if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise Full(f"{path}: cannot be opened ({error})") from None
         raise DatabaseError(f"{path}: cannot be opened ({error})") from None
     return connection
 

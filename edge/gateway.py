@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from edge.directory import Page
 from edge.envelope import Unreadable
 from edge.floor import Rules
 from edge.health import DriverHealth
-from edge.intake import Batch, Intake
+from edge.intake import FULL, Batch, Intake
 from edge.model import Outcome, Row
 from edge.plan import CannotStart, Plan, locked
 from edge.ports import Cueing, Unavailable
@@ -51,32 +51,30 @@ _DRAIN = 4.0
 
 async def run(plan: Plan) -> None:
     """The daemon, until it is cancelled. Raises CannotStart before anything has begun."""
-    config, kiosk, data = plan.config, plan.config.kiosk, plan.config.store.data
+    config, data = plan.config, plan.config.store.data
     gateway: Gateway | None = None
+    waiting = "starting"
+
+    def wait_for(reason: str) -> None:
+        nonlocal waiting
+        if waiting == "starting":
+            log.error("taps and scans are refused: %s", reason)
+        waiting = reason
 
     def trouble() -> str | None:
-        return gateway.trouble() if gateway else "starting"
+        return gateway.trouble() if gateway else waiting
 
     async def report() -> dict[str, Any]:
         return await gateway.status() if gateway else {}
 
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(plan))
-        if kiosk:
-            from edge.kiosk.server import serve
-
-            host, port = settings.address(kiosk.listen)
-            try:
-                await stack.enter_async_context(serve(host, port, trouble, report))
-            except OSError as error:
-                raise CannotStart(
-                    f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
-                    f" ({os.strerror(error.errno or 0)}); choose another port"
-                ) from None
+        if config.kiosk:
+            await stack.enter_async_context(_page(plan, config.kiosk, trouble, report))
         server = plan.broker
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
-        gateway = _opened(plan, server)
+        gateway = await _opened(plan, server, wait_for)
         stack.callback(gateway.database.close)
         await stack.enter_async_context(control.serve(data, gateway.answers))
         try:
@@ -90,13 +88,26 @@ async def run(plan: Plan) -> None:
             raise
 
 
-def _opened(plan: Plan, server: Server | None) -> Gateway:
+async def _opened(plan: Plan, server: Server | None, wait_for: Callable[[str], None]) -> Gateway:
+    """The gateway, as soon as the disk has room for its start. Raises CannotStart, Broken."""
+    while True:
+        try:
+            return _open(plan, server)
+        except Full as error:
+            wait_for(f"the disk takes nothing: {error}")
+            await asyncio.sleep(FULL)
+
+
+def _open(plan: Plan, server: Server | None) -> Gateway:
     """The gateway on its database. Raises CannotStart, Broken, Full."""
     path = plan.config.store.data / FILE
     try:
         database = salvage.opened(path)
         try:
             return Gateway(plan, database, server)
+        except Full:
+            database.close()
+            raise
         except Damaged as error:  # what no check of the tree sees: a row that is no event any more
             log.error("%s", error)
             database.close()
@@ -112,7 +123,6 @@ class Gateway:
         config, store = plan.config, plan.config.store
         self._config = config
         self.database = database
-        self._reader = database.reader()
         clock = Clock(boot_id(), 0.0)
         clock.base = clock.wall() - clock.instant()
         opened = database.write_now(
@@ -137,6 +147,7 @@ class Gateway:
         speeds = [getattr(driver, "speed", 1.0) for _, driver in plan.drivers]
         self._intake.restore(min([1.0, *(speed for speed in speeds if speed > 0)]))
         self._intake.committed.append(self._committed)
+        self._reader = database.reader()
         self._upkeep = Upkeep(
             database,
             self._intake,
@@ -318,6 +329,26 @@ class Gateway:
             await (await self._intake.submit(work))
         except Full as error:
             raise Unavailable(f"the disk is full: {error}", retry_after=10, state="full") from None
+
+
+@asynccontextmanager
+async def _page(
+    plan: Plan,
+    kiosk: settings.Kiosk,
+    trouble: Callable[[], str | None],
+    report: Callable[[], Awaitable[dict[str, Any]]],
+) -> AsyncIterator[None]:
+    from edge.kiosk.server import serve
+
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(serve(*settings.address(kiosk.listen), trouble, report))
+        except OSError as error:
+            raise CannotStart(
+                f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
+                f" ({os.strerror(error.errno or 0)}); choose another port"
+            ) from None
+        yield
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from edge.carve import Pages, Record
-from edge.database import PAGE, Damaged, Database, DatabaseError, Full, suspect
+from edge.database import PAGE, Damaged, Database, Full, suspect
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class _Body(msgspec.Struct):
 
 
 def opened(path: Path) -> Database:
-    """The database at `path`, made if there is none, salvaged if it is damaged. Raises DatabaseError, Broken."""
+    """The database at `path`, made if there is none, salvaged if it is damaged. Raises DatabaseError, Broken, Full."""
     broken = path.with_name(f"{path.name}.broken")
     if not broken.exists():
         try:
@@ -80,7 +80,7 @@ def opened(path: Path) -> Database:
         found = _fill(database, Pages(broken, PAGE))
     except Full as error:
         database.close()
-        raise DatabaseError(f"{path}: no room to salvage what is in {broken} ({error}); make room") from None
+        raise Full(f"no room to salvage what is in {broken} ({error}); make room") from None
     log.warning("salvaged: %d rows, %d are lost", *found)
     _wipe(broken)
     return database

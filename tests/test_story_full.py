@@ -153,3 +153,31 @@ def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(
     until(lambda: store.of("session.ended"), "the session to end", 10)
     until(lambda: store.status()["held"] == 1, "the scan to be held", 10)
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
+
+
+def test_a_disk_that_is_full_at_the_start(
+    tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
+) -> None:
+    """The daemon says so and waits; with room again it goes on where it was."""
+    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table, floor={"session": "1s"})
+    ended.callback(store.close)
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: app.received, "the first item", 10)
+    store.kill()
+    store.fault, store.about = "pwrite64:error=ENOSPC", store.data / "cartwire.db-wal"
+    store.start()
+    until(lambda: "the disk takes nothing" in store.said, "it to see that", 20)
+    status, reason = store.health()
+    assert (status, reason[:23]) == (503, "the disk takes nothing:")
+    store.mend()
+    store.ready()
+    store.tap(BAND)
+    store.scan(2)
+    until(lambda: len(app.received) == 2, "the next item", 20)
+    until(lambda: store.of("session.ended"), "the session before to have ended", 10)

@@ -6,14 +6,13 @@ by itself; the daemon writes and syncs in one.
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+import signal
+from pathlib import Path
 
 from peers.process import Child, until
 from peers.store import Store, command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STRACE = ("strace", "-D", "-f", "-qq", "-y", "-s", "0")
 CALL = re.compile(r"(\w+)\(\d+<[^>]*?([^/>]*)>")
@@ -51,6 +50,14 @@ class Struck(Store):
         """What the daemon has logged since its last start."""
         assert self._child is not None
         return self._child.text()
+
+    def mend(self) -> None:
+        """End the fault; the daemon goes on."""
+        status = Path(f"/proc/{self.pid}/status")
+        tracer = re.search(r"TracerPid:\t(\d+)", status.read_text())
+        assert tracer
+        os.kill(int(tracer[1]), signal.SIGKILL)
+        until(lambda: "TracerPid:\t0" in status.read_text(), "strace to let go")
 
     def struck(self) -> list[tuple[str, str]]:
         """Return the calls of the last run that the fault hit, and the files they were about."""
