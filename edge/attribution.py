@@ -6,6 +6,7 @@ the form of a loyalty code. What is nobody's is not kept.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import inf
@@ -14,7 +15,7 @@ from re import Pattern
 import msgspec
 
 from edge import codes, directory, erasure, identity
-from edge.codes import InStore
+from edge.codes import Code, InStore
 from edge.database import Full
 from edge.floor import EMPTY, HELD, Forgotten, Learnt, Scanned, Tapped, Withdrawn, is_holder
 from edge.intake import Batch
@@ -61,8 +62,8 @@ class Attribution:
         if isinstance(reading, Tap):
             return self._tap(batch, seen, reading)
         code = codes.read(reading.text, reading.symbology)
-        tap = Tap(read_point=reading.read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
-        if directory.owner(batch.connection, tap.pseudonym or ""):
+        tap = self._presented(reading.read_point, code)
+        if directory.owner(batch.connection, tap.pseudonym):
             return self._tap(batch, seen, tap)
         if item := codes.item(code, self.in_store):
             return self._scan(batch, seen, item)
@@ -70,11 +71,17 @@ class Attribution:
             return self._tap(batch, seen, tap)
         return Answer("unknown")
 
-    def may_be_tap(self, reading: Tap | Scan | Lapse) -> bool:
+    def may_be_tap(self, connection: sqlite3.Connection, reading: Tap | Scan | Lapse) -> bool:
         """Whether it could end a session; a product's code does not, unless it is somebody's identifier."""
         if isinstance(reading, Scan):
-            return codes.item(codes.read(reading.text, reading.symbology), self.in_store) is None
+            code = codes.read(reading.text, reading.symbology)
+            tap = self._presented(reading.read_point, code)
+            return codes.item(code, self.in_store) is None or directory.owner(connection, tap.pseudonym) is not None
         return isinstance(reading, Tap)
+
+    def _presented(self, read_point: str, code: Code) -> Tap:
+        """A code as the tap that it is, if it is somebody's identifier."""
+        return Tap(read_point=read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
 
     def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
         owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None
@@ -145,8 +152,10 @@ class Attribution:
             settled = [w for w in waiting if since is None or w.time is not None]
             _release(batch, settled)
             own = [w.row for w in settled if since is None or w.time is None or w.time >= since]
-            taps = tuple(row for row in own if row.kind == "tap.unknown")
             scans = tuple(row for row in own if row.kind == HELD)
+            # Who is there now, or was when a scan was made that is theirs, was the same at the tap.
+            theirs = {row.id for row in own} | {scan.data["session"] for scan in scans} | batch.open_sessions()
+            taps = tuple(w.row for w in settled if w.row.kind == "tap.unknown" and w.row.id in theirs)
             before = tuple(w.row for w in settled if w.row not in own and w.row.kind == HELD)
             batch.happen(Learnt(batch.now, pseudonym, owner, taps, scans, before))
             if others := [w.seq for w in settled if w.row not in own]:

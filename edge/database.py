@@ -33,7 +33,10 @@ WAL_KEPT = 4_000_000
 """Bytes of WAL that are kept for the next rows after a checkpoint."""
 
 _UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
-_REFUSED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+_REFUSED = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+    | {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}  # another program writes; it will end
+)
 
 
 CHECKED = 32_000_000
@@ -47,7 +50,7 @@ class DatabaseError(Exception):
 
 
 class Full(Exception):
-    """The disk takes nothing now: no room, an error of writing, read-only. Nothing of the transaction was kept."""
+    """The disk takes nothing now: no room, an error of writing, read-only, in use. Nothing of the work was kept."""
 
 
 class Broken(Exception):

@@ -7,6 +7,7 @@ generation beside the one that is served, and replaces it with its last page: wh
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,8 +37,11 @@ class _Change(Struct):
     value: Raw | UnsetType = UNSET
 
 
+_CART = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 class _CustomerValue(Struct):
-    cart: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+    cart: str = ""
     display: str | None = None
     language: str | None = None
     consents: list[Annotated[str, Meta(pattern=r"^\S+\Z")]] | None = None
@@ -54,10 +58,13 @@ class _Price(Struct):
     currency: str
 
 
+_Name = Annotated[str, Meta(max_length=10_000)]  # longer events no broker takes
+
+
 class _ProductValue(Struct):
     """What of a product goes into events; the rest is kept, and read by nobody here."""
 
-    name: str | dict[str, str]
+    name: _Name | dict[str, _Name]
     price: _Price | None = None
 
 
@@ -78,7 +85,7 @@ class Effects:
     """Pseudonyms whose identifier is not in the new generation, or is another's there."""
 
 
-def owner(connection: sqlite3.Connection, pseudonym: str) -> Customer | None:
+def owner(connection: sqlite3.Connection, pseudonym: str | None) -> Customer | None:
     """Whose the pseudonym is; None if the cache does not know."""
     found = connection.execute(
         "SELECT c.id, c.cart, c.language, c.consents FROM identifier i"
@@ -158,11 +165,11 @@ def apply(connection: sqlite3.Connection, page: Page, since: str | None) -> Effe
     filling = _meta(connection, "filling")
     effects = Effects()
     generation = _generation(connection) if filling is None else int(filling)
-    for raw in page.changes:
+    for number, raw in enumerate(page.changes, 1):
         try:
             _apply(connection, generation, raw, effects, serving=filling is None)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            log.warning("feed: a change was refused: %s", error)
+            log.warning("feed: change %d of the page with the cursor %s is refused: %s", number, page.cursor, error)
     if filling is not None and not page.more:
         _replace(connection, generation, effects)
     _keep(connection, "feed_cursor", page.cursor)
@@ -205,6 +212,8 @@ def _values(kind: str, key: str, raw: Raw) -> tuple[Any, ...]:
     match kind:
         case "customer":
             c = msgspec.json.decode(raw, type=_CustomerValue)
+            if not _CART.fullmatch(c.cart) and "cart" in (c.consents or []):  # without that consent it serves nobody
+                raise ValueError("a customer whose cart is no cart reference")
             return c.cart, c.display, c.language, f" {' '.join(sorted(c.consents or []))} "
         case "identifier":
             if len(key) != 64 or not _PSEUDONYM.issuperset(key):

@@ -43,7 +43,7 @@ def step(connection: sqlite3.Connection, sinks: Collection[str]) -> bool:
     )
     for seq, body in found.fetchall():
         connection.execute("UPDATE row SET who = NULL, cart = NULL, body = ? WHERE seq = ?", (_blanked(body), seq))
-        connection.execute("UPDATE aside SET reason = 'erased' WHERE seq = ?", (seq,))  # it may quote the event
+        connection.execute("DELETE FROM aside WHERE seq = ?", (seq,))  # what is no more as it was is not sent again
     connection.execute("UPDATE erasure SET done = max(done, ?)", (here,))
     connection.execute("DELETE FROM erasure WHERE done >= upto")
     return True

@@ -45,6 +45,8 @@ _E = TypeVar("_E", bound=BaseException)
 VERSION = version("cartwire")
 _NO_ROOM = 60.0
 """Seconds until a cache that did not fit is pulled again: each time it is written to the disk in vain."""
+NUDGES = 1.0
+"""Seconds between two nudges that are passed on."""
 _DRAIN = 4.0
 """Seconds in which what was read is committed at the stop."""
 
@@ -164,6 +166,7 @@ class Gateway:
             self._cue,
             self._ask,
             self._unwritten,
+            self._reader,
             config.kiosk.read_point if config.kiosk else None,
         )
         self._drivers = [
@@ -192,6 +195,7 @@ class Gateway:
         self._forwarders = [Forwarder(sink, database, self._intake, Backoff()) for sink in sinks]
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
         self._background = asyncio.TaskGroup()
+        self._nudging: asyncio.TimerHandle | None = None
         self._stopping = False
 
     async def run(self) -> None:
@@ -288,10 +292,19 @@ class Gateway:
             self._aside(self._downlink.resolve(pseudonym))
 
     def _nudge(self) -> None:
+        """Of many nudges one a second is passed on, the last of them always."""
+        loop = asyncio.get_running_loop()
+        if not self._nudging or self._nudging.when() <= loop.time():
+            after = self._nudging.when() + NUDGES if self._nudging else 0.0
+            self._nudging = loop.call_at(max(after, loop.time()), self._pull_now)
+
+    def _pull_now(self) -> None:
+        """The platform is there: nobody waits for it any longer. That the broker is there is not in question."""
         if self._downlink:
             self._downlink.nudge()
         for forwarder in self._forwarders:
-            forwarder.backoff.nudge()
+            if not isinstance(forwarder.sink, Cart):
+                forwarder.backoff.nudge()
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Work that nothing waits for; at the end nobody sees it any more."""

@@ -143,12 +143,22 @@ class Intake:
                 batch.floor = evolve(batch.floor, row)
             rebooted = bool(rows) and rows[-1].moment.boot != now.boot
             batch.floor = {at: _not_after(spot, now.instant) for at, spot in batch.floor.items()}
-            for read_point in batch.floor:
-                batch.lapse(read_point, replace(now, instant=inf) if rebooted else now)
+            for read_point, spot in batch.floor.items():
+                known = self._recognised(connection, spot)
+                batch.floor = {**batch.floor, read_point: known or spot}
+                batch.lapse(read_point, now if known and not rebooted else replace(now, instant=inf))
             self._oldest_held = self.journal.oldest_held(connection, batch.open_sessions())
             return batch.floor
 
         self.floor = self._database.write_now(work)
+
+    def _recognised(self, connection: sqlite3.Connection, spot: Spot) -> Spot | None:
+        """With its holder, also where the rows of the tail have lost the pseudonym; None: nobody knows it any more."""
+        session = spot.session
+        if session is None or session.customer or session.pseudonym:
+            return spot
+        pseudonym = self.journal.nameless(connection, session.id)
+        return replace(spot, session=replace(session, pseudonym=pseudonym)) if pseudonym else None
 
     async def submit(self, work: Work[_T], *, patient: bool = False) -> asyncio.Future[_T]:
         """Puts `work` in line, waiting only for room; await the result for the commit.
@@ -234,7 +244,7 @@ class Intake:
 
         try:
             batch, results = await self._database.write(transaction)
-        except (Broken, sqlite3.Error):
+        except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
             await self._refused(works, error)

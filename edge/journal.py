@@ -128,6 +128,13 @@ class Journal:
             for seq, since, body, instant, offset in found
         ]
 
+    def nameless(self, connection: sqlite3.Connection, session: str) -> str | None:
+        """The pseudonym of the tap that opened the session, while it waits for a name."""
+        found = connection.execute(
+            "SELECT h.pseudonym FROM held h JOIN row r USING (seq) WHERE r.id = ?", _bytes([session])
+        ).fetchone()
+        return found[0] if found else None
+
     def held_until(self, connection: sqlite3.Connection, elapsed: float, but: frozenset[str]) -> list[str]:
         """Pseudonyms for which something waits since `elapsed` or longer, other than the rows with ids in `but`."""
         select = f"SELECT DISTINCT h.pseudonym {_held_but(len(but))} AND b.origin + r.committed <= ?"

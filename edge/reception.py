@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ class Reception:
         cue: Callable[[str, Outcome], None],
         asked: Callable[[str], None],
         unwritten: Unwritten,
+        reader: sqlite3.Connection,
         aside: str | None = None,
     ) -> None:
         self.counts: dict[str, int] = {"scans": 0, "taps": 0, "unknown": 0, "cannot": 0}
@@ -40,6 +42,7 @@ class Reception:
         self._asked = asked
         self._aside = aside
         self._unwritten = unwritten
+        self._reader = reader
 
     async def emit(self, reading: Reading) -> None:
         """Takes a reading; returns when it is in line. What is read at the desk is not kept."""
@@ -73,7 +76,7 @@ class Reception:
 
     def _refused(self, seen: Observation) -> None:
         """Nothing of it was written. What may be a tap is remembered."""
-        if self._attribution.may_be_tap(seen.reading):
+        if self._attribution.may_be_tap(self._reader, seen.reading):
             self._unwritten.add(seen)
         self.counts["cannot"] += 1
         self._cue(seen.reading.read_point, "cannot")

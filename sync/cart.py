@@ -118,18 +118,10 @@ class Cart:
 
     @asynccontextmanager
     async def connected(self, wake: asyncio.Event) -> AsyncIterator[None]:
-        acks: asyncio.Queue[Message] = asyncio.Queue()
-
-        def on_message(message: Message) -> None:
-            if message.topic == self._changes:
-                self._nudge()
-                connection.acknowledge(message)
-            else:
-                acks.put_nowait(message)
-
+        inbox: asyncio.Queue[Message] = asyncio.Queue()
         since = timestamp(self._intake.clock.now().time)
         will = f"{self._own}/status", self._status("offline", since)
-        async with mqtt.connect(self._server, will, on_message) as connection:
+        async with mqtt.connect(self._server, will, inbox.put_nowait) as connection:
             await connection.subscribe(f"{self._own}/acks")
             await connection.subscribe(self._changes)
             status = connection.publish(will[0], self._status("online", since), retain=True)
@@ -137,13 +129,13 @@ class Cart:
             log.info("cart: connected to %s:%d", self._server.host, self._server.port)
             connection.lost.add_done_callback(lambda _: wake.set())
             self._connection, self._round_waits = connection, True
-            confirming = asyncio.create_task(self._confirm(connection, acks))
-            confirming.add_done_callback(partial(_ended, connection))
+            hearing = asyncio.create_task(self._hear(connection, inbox))
+            hearing.add_done_callback(partial(_ended, connection))
             try:
                 yield
             finally:
                 self._connection = None
-                confirming.cancel()
+                hearing.cancel()
                 if not connection.lost.done():
                     connection.publish(*will, retain=True)
 
@@ -155,8 +147,8 @@ class Cart:
         if again := self._pushes(connection, _ASIDE_ROWS, "TRUE", [], window):
             return again
         if self._round_waits and now - self._round_at >= ROUND:
-            self._round_waits, self._round_at = False, now
-            self._again = deque(_open_until(connection, cursor))
+            self._round_waits, self._again = False, deque(_open_until(connection, cursor))
+            self._round_at = now if self._again else self._round_at
         elif now >= self._check_at:
             self._schedule(connection, now)
         while self._again:
@@ -227,24 +219,28 @@ class Cart:
         if connection.lost.done():
             raise connection.lost.result()
 
-    async def _confirm(self, connection: Connection, acks: asyncio.Queue[Message]) -> None:
-        """An app has it: committed first, acknowledged to the broker then."""
+    async def _hear(self, connection: Connection, inbox: asyncio.Queue[Message]) -> None:
+        """The platform has changes; or an app has an item: committed first, acknowledged to the broker then."""
         while True:
-            message = await acks.get()
+            message = await inbox.get()
+            if message.topic == self._changes:
+                self._nudge()
+                connection.acknowledge(message)
+                continue
             try:
                 id = uuid.UUID(msgspec.json.decode(message.payload, type=_Ack).id)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 id = _NO_ID
             committed = await self._intake.submit(partial(_confirm, id=id), patient=True)
-            committed.add_done_callback(partial(self._confirmed, connection, acks, message))
+            committed.add_done_callback(partial(self._confirmed, connection, inbox, message))
 
     def _confirmed(
-        self, connection: Connection, acks: asyncio.Queue[Message], message: Message, done: asyncio.Future[bool]
+        self, connection: Connection, inbox: asyncio.Queue[Message], message: Message, done: asyncio.Future[bool]
     ) -> None:
         if done.cancelled():
             return
         if isinstance(done.exception(), Full):  # stays unacknowledged until there is room
-            asyncio.get_running_loop().call_later(FULL, acks.put_nowait, message)
+            asyncio.get_running_loop().call_later(FULL, inbox.put_nowait, message)
             return
         self.unknown_acks += not done.result()
         connection.acknowledge(message)
@@ -289,9 +285,9 @@ class Cart:
         return self._intake.journal.elapsed(self._intake.clock.instant())
 
 
-def _ended(connection: Connection, confirming: asyncio.Task[None]) -> None:
+def _ended(connection: Connection, hearing: asyncio.Task[None]) -> None:
     """Without anybody to take acks the connection is of no use."""
-    if not confirming.cancelled() and (error := confirming.exception()):
+    if not hearing.cancelled() and (error := hearing.exception()):
         log.error("cart: a fault while taking an ack", exc_info=error)
         connection.over(Unavailable("a fault while taking an ack"))
 

@@ -108,8 +108,8 @@ class Connection:
         raise self.lost.result()
 
     def acknowledge(self, message: Message) -> None:
-        """Tells the broker that the message is safe here."""
-        if not self.lost.done():
+        """Tells the broker that the message is safe here; what came at QoS 0 has no number, and it does not ask."""
+        if message.mid and not self.lost.done():
             self._client.ack(message.mid, 1)
 
     @property

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import edge.database
+import edge.upkeep
 from peers.app import App
 from peers.brokers import Broker, Mosquitto, Nats
 from peers.day import SEED
 from peers.process import Child, free_port, until
 from peers.store import Store, Table
+from simulated.disk import Writer
+from simulated.world import World
+from sync import mqtt
 from tally import tally
 
 if TYPE_CHECKING:
@@ -146,6 +151,20 @@ def ended() -> Iterator[ExitStack]:
     """Whatever is put on it ends after the test, the last first."""
     with ExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A shop in simulated time, its clock synchronised."""
+    monkeypatch.setattr(edge.database, "ThreadPoolExecutor", Writer)
+    monkeypatch.setattr(mqtt, "connect", mqtt.connect)
+    monkeypatch.setattr(edge.upkeep, "EVERY", 600.0)  # else most of the time is spent on looking in vain
+    template = tmp_path / "template" / edge.database.FILE
+    template.parent.mkdir()
+    edge.database.Database(template).close()
+    made = World(tmp_path, template, ok=True)
+    yield made
+    made.kill()
 
 
 @pytest.fixture

@@ -237,7 +237,12 @@ class Model:
                 for session in [s for s in self.open.values() if s.band == read.band and not s.customer]:
                     self._end(session, "consent")
             elif owner and (own := self._is_since(read)) is not None:
-                self._name(read, owner) if own else self._unclaim([read])
+                self._name(read, owner) if own or self._lasts(read) else self._unclaim([read])
+
+    def _lasts(self, read: Session | Scan) -> bool:
+        """Whether it is the session of somebody who is there, or of whom a later scan is theirs."""
+        scans = [scan for scan in self.of("held") if scan.session is read]
+        return read in self.open.values() or any(self._is_since(scan) for scan in scans)
 
     def _is_since(self, read: Session | Scan) -> bool | None:
         """Whether it is not older than the identifier's `from`; None: its right time is not known yet."""

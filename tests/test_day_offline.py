@@ -5,31 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import edge.database
-import edge.upkeep
-from simulated.disk import Writer
 from simulated.process import MAX_AGE
-from simulated.world import World
-from sync import mqtt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
+    from simulated.world import World
 
 VISITS = 54
 BETWEEN = 1800.0
 
 
-def test_a_day_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_offline(world: World) -> None:
     """Each half hour for 27 hours somebody buys two things; the daemon is killed at noon."""
-    monkeypatch.setattr(edge.database, "ThreadPoolExecutor", Writer)
-    monkeypatch.setattr(mqtt, "connect", mqtt.connect)
-    monkeypatch.setattr(edge.upkeep, "EVERY", 600.0)  # else most of the time is spent on looking in vain
-    template = tmp_path / "template" / edge.database.FILE
-    template.parent.mkdir()
-    edge.database.Database(template).close()
-    world = World(tmp_path, template, ok=True)
     for name, customer in (("ann", "c-1"), ("ben", "c-2")):
         world.change("customer", customer, (("cart",),))
         world.change("identifier", name, (customer, None))
@@ -62,4 +48,3 @@ def test_a_day_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(young) > 90
     assert len(old) >= 10
     world.judge.last()
-    world.kill()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from peers.clock import Synchronisation
+from peers.gtin import padded
 from peers.process import until
 from peers.store import Store, pseudonym
 from peers.tls import Authority, Front
@@ -111,3 +112,29 @@ def test_jumps_change_neither_sessions_nor_expiry_nor_retention(
     platform.band(pseudonym("nfc", STRANGER), "c-2")
     until(lambda: store.of("customer.resolved"), "the stranger to have a name", 10)
     assert store.status()["held"] == 0
+
+
+def test_a_band_that_is_bound_while_its_shopper_stands_there(
+    clock: Synchronisation, store: Store, platform: Platform, app: App
+) -> None:
+    """It is theirs from now on: what was scanned before is nobody's, and the visit goes on in their name."""
+    platform.customer("c-1", "k-1", "cart")
+    clock.reached()
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.tap(STRANGER)
+    before = store.scan(1)
+    until(lambda: store.status()["held"] == 1, "the scan to be held", 10)
+    now = datetime.now(UTC).isoformat()
+    platform.change("identifier", pseudonym("nfc", STRANGER), {"type": "nfc", "customer": "c-1", "from": now})
+    resolved = until(lambda: store.of("customer.resolved"), "the session to get its name", 10)[0]
+    assert [event["data"]["gtin"] for event in store.of("scan.unclaimed")] == [padded(before)]
+    until(lambda: store.status()["sinks"]["platform"]["queued"] == 0, "the platform to have it", 10)
+    store.kill()
+    store.start()
+    store.ready()
+    mine = store.scan(2)
+    until(lambda: app.cart == [padded(mine)], "the item", 10)
+    assert app.received[0]["data"]["session"] == resolved["data"]["session"]
+    assert platform.problems() == []

@@ -155,6 +155,36 @@ def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
 
 
+def test_a_loyalty_code_that_is_a_product_code_too(
+    tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
+) -> None:
+    """Refused by a full disk it is a tap all the same: the next products are not those of the one before."""
+    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table)
+    ended.callback(store.close)
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    platform.customer("c-2", "k-2", "cart")
+    platform.change("identifier", pseudonym("code", gtin13(7)), {"type": "code", "customer": "c-2"})
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: app.received, "the first item", 10)
+    store.kill()
+    store.fault, store.about = "pwrite64:error=ENOSPC:when=3+", store.data / "cartwire.db-wal"
+    store.start()
+    store.ready()
+    store.scan(2)
+    until(lambda: "cannot" in store.said, "a full disk", 10)
+    store.scan(7)
+    until(lambda: store.status()["readings"]["cannot"] >= 2, "the code to be refused", 10)
+    store.mend()
+    until(lambda: store.scan(3) and store.of("session.ended"), "room, and the session to end", 30)
+    until(lambda: store.status()["held"], "the scan to be held", 10)
+    assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
+
+
 def test_a_disk_that_is_full_at_the_start(
     tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
 ) -> None:

@@ -79,6 +79,21 @@ def test_a_broker_that_is_silent_at_first(
     until(lambda: app.received, "the item", 15)
 
 
+@pytest.mark.parametrize(("consents", "left"), [("[]", frozenset()), ('["cart"]', frozenset({"cart"}))])
+def test_who_withdraws_has_withdrawn_whatever_the_cart(tmp_path: Path, consents: str, left: frozenset[str]) -> None:
+    """A change with a cart that is none is refused, but not the loss of the consent to fill it."""
+    value = '{"kind":"customer","op":"upsert","key":"c-1","value":{"cart":"%s","consents":%s}}'
+    database = Database(tmp_path / "cartwire.db")
+    pages = [value % ("k-1", '["cart"]'), value % ("", consents)]
+    for cursor, change in zip((None, "c"), pages, strict=True):
+        page = Page("c", False, [Raw(change.encode())])
+        database.write_now(lambda connection, page=page, cursor=cursor: directory.apply(connection, page, cursor))
+    found = database.write_now(lambda connection: directory.customer(connection, "c-1"))
+    assert found
+    assert (found.consents, found.cart) == (left, "k-1" if left else "")
+    database.close()
+
+
 def test_a_flipped_bit_in_a_row(store: Store, known: Platform, app: App) -> None:
     """No check of the tree sees it. The row is lost, and the shop goes on."""
     store.start()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import Platform
     from peers.app import App
 
+BAND = "04A1B2C3D4E5F6"
 STRANGERS = [f"04000000{n:06X}" for n in range(8)]
 
 
@@ -34,6 +35,25 @@ def test_one_refused_event_is_put_aside_and_tried_again(store: Store, platform: 
     assert store.rejected("retry", tap["id"]) == [refused]
     until(lambda: len(platform.of("tap.unknown")) == 2, "the refused one", 10)
     until(lambda: store.rejected("list") == [], "nothing aside", 10)
+
+
+def test_what_was_refused_and_then_erased_is_not_sent_again(store: Store, platform: Platform, app: App) -> None:
+    """It is no more as it was, and an event never changes."""
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    platform.fault("/v1/events", "reject", 1, types=["cartwire.cart.item_added.v1"])
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: store.status()["sinks"]["platform"]["rejected"] == 1, "the refusal", 10)
+    platform.change("customer", "c-1", None)
+    until(lambda: store.of("customer.erased"), "the erasure", 10)
+    until(lambda: store.rejected("list") == [], "nothing to be sent again", 15)
+    assert store.of("cart.item_added")[0]["data"]["customer"] is None
+    assert platform.of("cart.item_added") == []
+    assert platform.problems() == []
 
 
 def test_a_platform_that_refuses_everything_stops_the_sink(store: Store, platform: Platform) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+import sqlite3
+import time
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -19,6 +22,17 @@ if TYPE_CHECKING:
     from peers.brokers import Mosquitto
 
 BAND = "04A1B2C3D4E5F6"
+
+
+@pytest.fixture
+def talker(broker: Mosquitto, ended: ExitStack) -> Client:
+    """Somebody else at the broker."""
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker.port)
+    ended.callback(client.loop_stop)
+    ended.callback(client.disconnect)
+    client.loop_start()
+    return client
 
 
 def test_a_catalogue_of_many_pages(store: Store, platform: Platform, app: App) -> None:
@@ -44,27 +58,65 @@ def test_a_catalogue_of_many_pages(store: Store, platform: Platform, app: App) -
     assert app.received[0]["data"]["product"]["name"].startswith("상품 1400 ")
 
 
-def test_nonsense_for_acks_harms_nobody(
-    store: Store, platform: Platform, app: App, broker: Mosquitto, ended: ExitStack
-) -> None:
+def test_nonsense_for_acks_harms_nobody(store: Store, platform: Platform, app: App, talker: Client) -> None:
     platform.customer("c-1", "k-1", "cart")
     platform.band(pseudonym("nfc", BAND), "c-1")
     store.start()
     store.ready()
     platform.wait_pulled()
-    vandal = Client(CallbackAPIVersion.VERSION2)
-    vandal.connect("127.0.0.1", broker.port)
-    ended.callback(vandal.loop_stop)
-    ended.callback(vandal.disconnect)
-    vandal.loop_start()
     nonsense = [b"", b"x", b"{}", b'{"id":1}', b'{"id":"' + b"9" * 5000 + b'"}', b'{"x":' + b"[" * 5000, b"\xff\xfe"]
     for payload in [*nonsense, json.dumps({"id": "019aa2f1-5c07-7c11-9c5e-8a4f0d6b2e10"}).encode()]:
-        vandal.publish("cartwire/v1/gateways/gangnam/gw-1/acks", payload, qos=1).wait_for_publish(10)
+        talker.publish("cartwire/v1/gateways/gangnam/gw-1/acks", payload, qos=1).wait_for_publish(10)
     store.tap(BAND)
     for n in range(3):
         store.scan(n)
     until(lambda: len(store.of("cart.item_confirmed")) == 3, "three confirmations", 15)
     assert store.status()["sinks"]["cart"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_nudges_of_any_kind_and_any_number(
+    store: Store, platform: Platform, app: App, talker: Client, qos: int
+) -> None:
+    """A retained one meets each new connection; a flood of them makes nobody pull more than once a second."""
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    topic = "cartwire/v1/stores/gangnam/changes"
+    talker.publish(topic, b"any payload", qos=qos, retain=True).wait_for_publish(10)
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    begun, pulls = time.monotonic(), platform.answered("/changes", 200)
+    for _ in range(300):
+        talker.publish(topic, b"\x00", qos=qos).wait_for_publish(10)
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: app.received, "the item", 10)
+    until(lambda: store.of("cart.item_confirmed"), "the confirmation", 10)
+    most = 2 * (time.monotonic() - begun) + 3  # it polls once a second as well
+    assert platform.answered("/changes", 200) - pulls <= most
+    assert store.log.read_text().count("cart: connected") == 1
+
+
+def test_another_program_holds_the_database(store: Store, platform: Platform, app: App) -> None:
+    """Longer than a commit waits for it: what is scanned meanwhile is refused, and then all goes on."""
+    platform.customer("c-1", "k-1", "cart")
+    platform.band(pseudonym("nfc", BAND), "c-1")
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.tap(BAND)
+    store.scan(1)
+    until(lambda: app.received, "the first item", 10)
+    with closing(sqlite3.connect(store.data / "cartwire.db", isolation_level=None)) as other:
+        until(lambda: other.execute("BEGIN IMMEDIATE"), "the lock", 10)
+        store.scan(2)
+        until(lambda: "cue at till-1: cannot" in store.log.read_text(), "the scan to be refused", 30)
+        other.execute("ROLLBACK")
+    store.ready()
+    third = store.scan(3)
+    until(lambda: len(app.received) == 2, "the next item", 10)
+    assert app.cart[1] == padded(third)
 
 
 def test_a_code_that_is_nobodys_opens_no_session(store: Store, platform: Platform) -> None:

@@ -84,7 +84,8 @@ class Process:
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
-        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, self._unwritten)
+        known = self._unwritten, self.reader
+        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, *known)
         server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
