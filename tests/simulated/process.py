@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from edge import directory, journal
+from edge import directory, journal, presence
 from edge.attribution import Attribution
 from edge.clock import Clock
 from edge.database import FILE, Database, Full
@@ -25,6 +25,7 @@ from edge.reception import Reception
 from edge.space import Space
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
+from edge.zones import Zones
 from model import CLAIM, LATE, SESSION
 from peers.store import KEY
 from simulated.broker import Broker
@@ -84,7 +85,8 @@ class Process:
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
-        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, self._unwritten)
+        zones = Zones(intake, presence.Rules(), partial(directory.owner, self.reader))
+        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, self._unwritten, zones)
         server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
