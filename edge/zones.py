@@ -62,7 +62,9 @@ class Zones:
         owner = self._owner(sighting.pseudonym) if sighting.pseudonym else None
         if owner is None or CONSENT not in owner.consents or not _WEAKEST <= sighting.rssi <= _STRONGEST:
             return
-        track = self._tracks.get(owner.id) or Track(self._begun)
+        if (track := self._tracks.get(owner.id)) is None:
+            track = Track(self._begun)
+            self._stirred.set()  # somebody to look after
         now = max(moment.instant, track.latest)
         self._look(owner.id, replace(moment, instant=now))
         stay, at = self._intake.stays.get(owner.id), sighting.read_point
@@ -72,16 +74,17 @@ class Zones:
             await self._all_written()
 
     async def lapse(self, read_point: str, moment: Moment) -> None:
-        """A recording says that time went by at its read point: inf for its end."""
+        """A recording says that time went by at its read point: inf for its end, when all it said is forgotten."""
         await self._all_written()
-        for customer, track in list(self._tracks.items()):
-            stay = self._intake.stays.get(customer)
-            if stay and stay.read_point == read_point:
+        there = [customer for customer, track in self._tracks.items() if read_point in track.signals]
+        for customer in there:
+            if (stay := self._intake.stays.get(customer)) and stay.read_point == read_point:
                 self._look(customer, moment)
-            if moment.instant == inf and read_point in track.signals:
-                signals = {at: signal for at, signal in track.signals.items() if at != read_point}
-                self._tracks[customer] = replace(track, signals=signals)
         await self._all_written()
+        for customer in there if moment.instant == inf else ():
+            self._tracks.pop(customer, None)
+            if stay := self._intake.stays.get(customer):
+                self._tracks[customer] = _taken_up(stay, self._intake.clock.instant(), self._rules)
 
     async def run(self) -> None:
         """Writes changes, and looks for what is due, until cancelled."""

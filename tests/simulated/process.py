@@ -81,12 +81,13 @@ class Process:
         intake = Intake(self.database, clock, opened, space, rules, LATE, expire=attribution.expire)
         intake.restore()
         intake.committed.append(self._committed)
-        self._attribution, self.intake = attribution, intake
+        self._attribution, self.intake, self.space = attribution, intake, space
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
-        zones = Zones(intake, presence.Rules(), partial(directory.owner, self.reader))
-        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, self._unwritten, zones)
+        self.zones = Zones(intake, presence.Rules(), partial(directory.owner, self.reader))
+        asking = lambda *_: None, self._ask
+        self.reception = Reception(telling, attribution, FORMS, *asking, self._unwritten, self.zones)
         server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
@@ -99,7 +100,7 @@ class Process:
 
     def start(self) -> None:
         """Everything runs, and what can be done at once is done."""
-        parts = self.intake, *self._forwarders, self._downlink, self.upkeep
+        parts = self.intake, self.zones, *self._forwarders, self._downlink, self.upkeep
         self._tasks = [self.loop.create_task(part.run()) for part in parts]
         self.run_to(self.clocks.instant)
 
@@ -114,10 +115,14 @@ class Process:
         self.run_to(self.clocks.instant)
         return task
 
+    def emit(self, reading: Reading) -> asyncio.Task[object]:
+        """A driver emits what no model is told of."""
+        return self.do(self.reception.emit(reading))
+
     async def read(self, reading: Reading, written: Callable[[], object], refused: Callable[[], object]) -> None:
         """A driver emits; `written` is called at its commit, `refused` if the disk has no room."""
         self._telling = written, refused
-        await self._reception.emit(reading)
+        await self.reception.emit(reading)
 
     def stop(self) -> None:
         """SIGTERM: the sinks stop first, what was read is committed, then the rest."""
