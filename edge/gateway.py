@@ -149,7 +149,8 @@ class Gateway:
         self._unwritten = Unwritten(store.data, clock.now())
         p = config.presence
         beacons = presence.Rules(p.enter, p.leave, p.leave_after, p.silent, p.margin)
-        self._zones = Zones(self._intake, beacons, partial(directory.owner, self._reader))
+        owner, lately = partial(directory.owner, self._reader), journal.tail(self._reader, presence.CALM)
+        self._zones = Zones(self._intake, beacons, owner, lately)
         self._reception = Reception(
             self._intake,
             self._attribution,

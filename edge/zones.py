@@ -12,7 +12,7 @@ consent back ends without an event. Where the store is full a change is refused,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,8 +22,8 @@ from math import inf
 from edge import directory, presence
 from edge.database import Full
 from edge.intake import Batch, Intake
-from edge.model import Customer, Moment, Sighting
-from edge.presence import CALM, Rules, Signal, Stay, Track
+from edge.model import Customer, Moment, Row, Sighting
+from edge.presence import CALM, LEFT, Rules, Signal, Stay, Track
 
 CONSENT = "presence"
 TICK = 1.0
@@ -45,14 +45,18 @@ class Change:
 
 
 class Zones:
-    """`owner`: whose a pseudonym is, as the cache has it."""
+    """`owner`: whose a pseudonym is, as the cache has it; `lately`: rows of the last CALM seconds before the start."""
 
-    def __init__(self, intake: Intake, rules: Rules, owner: Callable[[str], Customer | None]) -> None:
+    def __init__(
+        self, intake: Intake, rules: Rules, owner: Callable[[str], Customer | None], lately: Iterable[Row] = ()
+    ) -> None:
         self._intake = intake
         self._rules = rules
         self._owner = owner
-        self._begun = intake.clock.instant()
-        self._tracks = {who: _taken_up(stay, self._begun, rules) for who, stay in intake.stays.items()}
+        now = intake.clock.now()
+        left = [row for row in lately if row.kind == LEFT and row.moment.boot == now.boot]
+        self._tracks = {row.data["customer"]: Track(row.moment.instant) for row in left}
+        self._tracks |= {who: _taken_up(stay, now.instant, rules) for who, stay in intake.stays.items()}
         self._waiting: dict[str, Change] = {}
         self._stirred = asyncio.Event()
         self._written = asyncio.Event()
@@ -63,7 +67,7 @@ class Zones:
         if owner is None or CONSENT not in owner.consents or not _WEAKEST <= sighting.rssi <= _STRONGEST:
             return
         if (track := self._tracks.get(owner.id)) is None:
-            track = Track(self._begun)
+            track = Track(-inf)
             self._stirred.set()  # somebody to look after
         now = max(moment.instant, track.latest)
         self._look(owner.id, replace(moment, instant=now))

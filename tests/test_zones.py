@@ -33,7 +33,7 @@ class Shop:
     world: World
 
     @property
-    def told(self) -> list[tuple[str, str, str]]:
+    def told(self) -> list[tuple[str, str | None, str]]:
         """Who entered and left where, as the journal has it."""
         return [(kind, data["customer"], data["read_point"]) for kind, data in self.rows()]
 
@@ -98,7 +98,6 @@ def shop(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     shop = Shop(world)
     world.change("customer", ANN, (("cart", "presence"),))
     shop.customer(BEN, "presence")
-    shop.wait(5)
     yield shop
     if world.gateway._tasks:
         world.kill()
@@ -157,6 +156,20 @@ def test_a_restart_goes_on(shop: Shop) -> None:
     assert shop.told == [("entered", ANN, "door"), ("left", ANN, "door")]
 
 
+def test_whoever_has_just_left_does_not_enter_at_once_after_a_restart(shop: Shop) -> None:
+    shop.near(seconds=5)
+    while len(shop.told) < 2:
+        shop.wait(0.1)
+    shop.world.kill()
+    shop.world.start()
+    while len(shop.told) < 3:
+        shop.hear()
+        shop.wait(0.1)
+    found = shop.world.gateway.reader.execute("SELECT instant FROM row WHERE kind GLOB 'presence.*' ORDER BY seq")
+    _, left, entered = (instant for (instant,) in found.fetchall())
+    assert 3 <= entered - left < 3.5
+
+
 def test_after_a_reboot_it_has_ended_with_what_was_seen_of_it(shop: Shop) -> None:
     shop.near(seconds=8)
     shop.near("ben", 1)
@@ -181,6 +194,18 @@ def test_whoever_takes_the_consent_back_is_gone_without_an_event(shop: Shop) -> 
     shop.customer(ANN, "cart", "presence")
     shop.near(seconds=5)
     assert shop.told == [("entered", ANN, "door"), ("entered", ANN, "door")]
+
+
+def test_a_delete_blanks_what_was_written_and_the_loss_of_the_cart_does_not(shop: Shop) -> None:
+    shop.near(seconds=5)
+    shop.near("ben", 5)
+    shop.customer(ANN, "presence")
+    shop.world.change("customer", BEN, (None,))
+    shop.pull()
+    shop.wait(30)
+    assert shop.told == [("entered", ANN, "door"), ("entered", None, "door"), ("left", ANN, "door")]
+    who = shop.world.gateway.reader.execute("SELECT who FROM row WHERE kind GLOB 'presence.*' ORDER BY seq").fetchall()
+    assert who == [(ANN,), (None,), (ANN,)]
 
 
 @pytest.mark.parametrize("gone", [("cart",), None], ids=["no consent", "deleted"])

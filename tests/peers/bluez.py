@@ -120,10 +120,11 @@ class BlueZ:
         self._devices: dict[str, tuple[int, bytes]] = {}
         self._air: dict[str, tuple[bytes, tuple[int, ...]]] = {}
         self._held: list[Message] | None = None
+        self._broadcast: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._broadcast = asyncio.run_coroutine_threadsafe(self._broadcasting(), self._loop)
+        self._do(self._loud())
 
     def start(self) -> None:
         """Come onto the bus, with the adapter if one is plugged in."""
@@ -137,7 +138,7 @@ class BlueZ:
         """End all of it."""
         with suppress(OSError, EOFError):
             self.kill()
-        self._broadcast.cancel()
+        self._do(self._quiet())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -177,6 +178,14 @@ class BlueZ:
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _loud(self) -> None:
+        self._broadcast = asyncio.create_task(self._broadcasting())
+
+    async def _quiet(self) -> None:
+        if self._broadcast is not None:
+            self._broadcast.cancel()
+            await asyncio.wait([self._broadcast])
 
     async def _broadcasting(self) -> None:
         """Every beacon in the air is heard, evenly spread over the interval."""

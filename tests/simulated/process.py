@@ -85,7 +85,8 @@ class Process:
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
-        self.zones = Zones(intake, presence.Rules(), partial(directory.owner, self.reader))
+        owner, lately = partial(directory.owner, self.reader), journal.tail(self.reader, presence.CALM)
+        self.zones = Zones(intake, presence.Rules(), owner, lately)
         asking = lambda *_: None, self._ask
         self.reception = Reception(telling, attribution, FORMS, *asking, self._unwritten, self.zones)
         server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
