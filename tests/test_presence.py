@@ -32,9 +32,11 @@ class Walk:
         self._look(self.now)
 
     def wait(self, seconds: float) -> None:
-        end = self.now + seconds
+        end, looks = self.now + seconds, len(self.written)
         while (at := due(self.track, self.stays.get(WHO), self.rules)) <= end:
             self._look(max(self.now, at))
+            looks += 1
+            assert looks <= len(self.written), "what is due falls"
         self.now = end
 
     def _look(self, at: float) -> None:
@@ -72,6 +74,19 @@ def test_the_third_strong_one_within_three_seconds_enters() -> None:
     for _ in range(30):
         slow.heard(1.6, "door", -50)
     assert slow.told == [], "never three in three seconds"
+
+
+def test_the_level_is_the_median_of_five_smoothed() -> None:
+    walk = Walk()
+    levels = []
+    for rssi in (-60, -70, -100, -60, -60, -90, -90, -90):
+        walk.heard(0.5, "door", rssi)
+        levels.append(walk.track.signals["door"].level)
+    medians = [-60, -65, -70, -65, -60, -70, -90, -90]
+    expected = [-60.0]
+    for median in medians[1:]:
+        expected.append(0.3 * median + 0.7 * expected[-1])
+    assert levels == pytest.approx(expected)
 
 
 def test_one_stray_value_moves_nothing() -> None:
