@@ -11,10 +11,9 @@ A customer is in one zone of this gateway at a time, whichever of the customer's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from statistics import median
 
 from edge.model import Moment, Row
 
@@ -65,7 +64,7 @@ class Signal:
 
     def hear(self, rssi: float, now: float, rules: Rules) -> Signal:
         recent = (*self.recent, rssi)[-_RECENT:]
-        level = _SHARE * median(recent) + (1 - _SHARE) * self.level if self.recent else rssi
+        level = _SHARE * _median(recent) + (1 - _SHARE) * self.level if self.recent else rssi
         strong = (*self.strong, now)[-_TIMES:] if level >= rules.enter else self.strong
         weak = min(self.weak, now) if level < rules.leave else inf
         return Signal(now, recent, level, strong, weak, self.better)
@@ -140,6 +139,11 @@ def evolve(stays: Stays, row: Row) -> Stays:
     if row.kind == ENTERED:
         return {**stays, row.data["customer"]: Stay(row.data["read_point"], row.moment.instant)}
     return without(stays, row.data["customer"]) if row.kind == LEFT else stays
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered, half = sorted(values), len(values) // 2
+    return (ordered[half] + ordered[~half]) / 2
 
 
 def without(stays: Stays, customer: str) -> Stays:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -309,6 +312,17 @@ def test_of_whom_nothing_is_heard_nothing_is_kept(shop: Shop) -> None:
     assert list(shop.world.gateway.zones._tracks) == [ANN]
     shop.wait(20)
     assert not shop.world.gateway.zones._tracks
+
+
+def test_the_database_of_the_version_before_is_brought_up_to_date(template: Path, tmp_path: Path) -> None:
+    path = tmp_path / edge.database.FILE
+    shutil.copy(template, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE present")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'presence'")
+    edge.database.Database(path).close()
+    with closing(edge.database.reader(path)) as reader:
+        assert reader.execute("SELECT count(*) FROM present").fetchone() == (0,)
 
 
 def test_a_salvage_knows_who_is_there(shop: Shop) -> None:
