@@ -136,6 +136,10 @@ class Attribution:
             erasure.begin(batch.connection, pseudonym, last_seq(batch.connection))
         for pseudonym in effects.reassigned:
             self._forget(batch, pseudonym)
+        for customer in batch.stays:
+            known = directory.customer(batch.connection, customer)
+            if known is None or "presence" not in known.consents:
+                batch.forget(customer)
         self.resolve(batch)
 
     def resolve(self, batch: Batch) -> None:

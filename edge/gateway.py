@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from edge import aside, control, directory, journal, salvage, settings, status
+from edge import aside, control, directory, journal, presence, salvage, settings, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
@@ -31,6 +31,7 @@ from edge.space import Space
 from edge.supervisor import supervise
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
+from edge.zones import Zones
 from sync.backoff import Backoff
 from sync.cart import Cart
 from sync.downlink import Downlink
@@ -159,6 +160,10 @@ class Gateway:
             self._attribution.resolve,
         )
         self._unwritten = Unwritten(store.data, clock.now())
+        p = config.presence
+        beacons = presence.Rules(p.enter, p.leave, p.leave_after, p.silent, p.margin)
+        owner, lately = partial(directory.owner, self._reader), journal.tail(self._reader, presence.CALM)
+        self._zones = Zones(self._intake, beacons, owner, lately)
         self._reception = Reception(
             self._intake,
             self._attribution,
@@ -166,6 +171,7 @@ class Gateway:
             self._cue,
             self._ask,
             self._unwritten,
+            self._zones,
             self._reader,
             config.kiosk.read_point if config.kiosk else None,
         )
@@ -267,6 +273,7 @@ class Gateway:
             group.create_task(
                 supervise(driver, health, self._reception.emit, report, lambda: self._intake.clock.now().time)
             )
+        group.create_task(self._zones.run())
         group.create_task(self._write_reports())
         for forwarder in self._forwarders:
             group.create_task(forwarder.run())

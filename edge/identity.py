@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from re import Pattern
 
-from edge.model import Tap
+from edge.model import Sighting, Tap
 
 MIN_KEY = 32
 """Bytes a pseudonym key has at least."""
@@ -30,6 +30,13 @@ def veil(reading: Tap, key: bytes, forms: Mapping[str, Pattern[str]]) -> Tap:
         return reading
     plausible = forms[reading.type].search(reading.value) is not None
     return replace(reading, value="", pseudonym=pseudonym(key, reading.type, reading.value), plausible=plausible)
+
+
+def veiled(sighting: Sighting, key: bytes) -> Sighting:
+    """The sighting without its raw value: a pseudonym in its place."""
+    if not sighting.value:
+        return sighting
+    return replace(sighting, value="", pseudonym=pseudonym(key, sighting.type, sighting.value))
 
 
 def uuid7() -> str:

@@ -1,4 +1,4 @@
-"""The one way in: take all that waits, fold it over the floor, one commit, then adopt the new floor.
+"""The one way in: take all that waits, fold it over the floor, one commit, then adopt the new floor (and stays).
 
 Whatever changes what is known is a piece of work on a `Batch`: a reading, a page of the feed, an app's ack.
 If the commit fails the batch is dropped whole, so memory and disk never disagree; and group commit comes
@@ -20,11 +20,13 @@ from math import inf
 from typing import Any, TypeVar
 
 from edge import journal as journals
+from edge import presence
 from edge.clock import Clock
 from edge.database import Broken, Database, Full
 from edge.floor import EMPTY, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
 from edge.journal import Journal
 from edge.model import Moment, Row
+from edge.presence import Stays
 from edge.space import Space
 
 _T = TypeVar("_T")
@@ -55,6 +57,7 @@ class Batch:
     now: Moment
     room: bool = True
     """Whether taps and scans may be kept; what follows from what is accepted has the reserve."""
+    stays: Stays = field(default_factory=dict)
     written: list[Row] = field(default_factory=list)
     made_up: set[str] = field(default_factory=set)
     """Read points whose tap could not be written when it was made, and was made up for in this batch."""
@@ -64,11 +67,17 @@ class Batch:
         rows = self.journal.append(self.connection, rows, self.now)
         for row in rows:
             self.floor = evolve(self.floor, row)
+            self.stays = presence.evolve(self.stays, row)
         self.written += rows
         return rows
 
     def happen(self, happening: Happening) -> list[Row]:
         return self.write(decide(self.floor, happening, self.rules))
+
+    def forget(self, customer: str) -> None:
+        """The customer's stay is over without an event."""
+        self.stays = presence.without(self.stays, customer)
+        journals.forget(self.connection, customer)
 
     def open_sessions(self) -> frozenset[str]:
         """Their ids, which are those of the taps that opened them."""
@@ -109,6 +118,7 @@ class Intake:
         self.clock = clock
         self.journal = journal
         self.floor: Floor = {}
+        self.stays: Stays = {}
         self.committed: list[Callable[[list[Row]], None]] = []
         self.trouble: str | None = None
         self._database = database
@@ -128,13 +138,13 @@ class Intake:
         self._window = 0.0
 
     def restore(self, pace: float = 1.0) -> None:
-        """The floor as the journal remembers it; after a reboot everything that was open ends.
+        """Floor and stays as the journal remembers them; after a reboot every session that was open ends.
 
         `pace`: how fast the slowest read point's own time runs, 1 or less.
         """
         window = max(self._rules.session, self._rules.claim) / pace + 60.0
 
-        def work(connection: sqlite3.Connection) -> Floor:
+        def work(connection: sqlite3.Connection) -> tuple[Floor, Stays]:
             now = self.clock.now()
             batch = Batch(connection, self.journal, self._rules, {}, now)
             self._window = journals.remember(connection, window)
@@ -148,9 +158,9 @@ class Intake:
                 batch.floor = {**batch.floor, read_point: known or spot}
                 batch.lapse(read_point, now if known and not rebooted else replace(now, instant=inf))
             self._oldest_held = self.journal.oldest_held(connection, batch.open_sessions())
-            return batch.floor
+            return batch.floor, self.journal.stays(connection)
 
-        self.floor = self._database.write_now(work)
+        self.floor, self.stays = self._database.write_now(work)
 
     def _recognised(self, connection: sqlite3.Connection, spot: Spot) -> Spot | None:
         """With its holder, also where the rows of the tail have lost the pseudonym; None: nobody knows it any more."""
@@ -234,7 +244,8 @@ class Intake:
 
         def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
             left = self._make_room(connection)
-            batch = Batch(connection, self.journal, self._rules, self.floor, now, left > self._space.reserve)
+            room = left > self._space.reserve
+            batch = Batch(connection, self.journal, self._rules, self.floor, now, room, self.stays)
             results = [work(batch) for work, _ in works]
             self._settle(batch, last=last)
             self._keep(connection, cursors, pushed)
@@ -250,7 +261,7 @@ class Intake:
             await self._refused(works, error)
             return
         self._say(None if batch.room else "the capacity is used up but for the reserve")
-        self.floor = batch.floor
+        self.floor, self.stays = batch.floor, batch.stays
         self._kept_at = now.instant if cursors else self._kept_at
         self._cursors = {sink: seq for sink, seq in self._cursors.items() if cursors.get(sink) != seq}
         self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}

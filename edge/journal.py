@@ -1,8 +1,8 @@
 """The append-only order of rows, and how far each sink has got.
 
-One fact, one row: sent, shown, pruned and remembered from the same table. `open_push` and `held` beside it
-find what is unconfirmed or unattributed; both follow from the rows. Everything here that takes a connection
-runs inside a transaction of the writer, or on a reader.
+One fact, one row: sent, shown, pruned and remembered from the same table. `open_push`, `held` and `present` beside it
+find what is unconfirmed or unattributed, and who is in a beacon zone; all follow from the rows. Everything here that
+takes a connection runs inside a transaction of the writer, or on a reader.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from edge import envelope
 from edge.floor import HELD
 from edge.identity import uuid7
 from edge.model import Moment, Row
+from edge.presence import ENTERED, LEFT, Stay
 
 PUSHED = frozenset({"cart.item_added", "cart.item_removed"})
 """Kinds that go to the shopper's app."""
@@ -94,6 +95,11 @@ class Journal:
                 connection.execute("INSERT INTO open_push VALUES (?, ?, NULL)", (id, seq))
             elif row.kind in (HELD, "tap.unknown") and "pseudonym" in data:
                 connection.execute("INSERT INTO held VALUES (?, ?)", (data["pseudonym"], seq))
+            elif row.kind == ENTERED:
+                stay = (who, data["read_point"], self.boot.n, row.moment.instant)
+                connection.execute("INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)", stay)
+            elif row.kind == LEFT:
+                forget(connection, data["customer"])
             written.append(row)
         return written
 
@@ -115,6 +121,15 @@ class Journal:
             {"event": str(id), "read_point": envelope.parse(body, None).data["read_point"]},
             live=False,
         )
+
+    def stays(self, connection: sqlite3.Connection) -> dict[str, Stay]:
+        """Who is in which beacon zone. An earlier boot's ends where this one begins, as long as was seen of it."""
+        found = connection.execute(
+            "SELECT p.customer, p.read_point, CASE p.boot WHEN ? THEN p.since ELSE min(0, p.since - b.ran) END"
+            " FROM present p JOIN boot b ON b.n = p.boot",
+            (self.boot.n,),
+        )
+        return {customer: Stay(read_point, float(since)) for customer, read_point, since in found}
 
     def held(self, connection: sqlite3.Connection, pseudonym: str) -> list[Waiting]:
         """What waits for the pseudonym, oldest first."""
@@ -196,6 +211,11 @@ def open_journal(
         data = {"reason": reason, "previous": previous, "rows_lost": lost}
         journal.append(connection, [Row("journal.opened", now, data, live=False)], now)
     return journal
+
+
+def forget(connection: sqlite3.Connection, customer: str) -> None:
+    """The customer is in no beacon zone any more."""
+    connection.execute("DELETE FROM present WHERE customer = ?", (customer,))
 
 
 def events(connection: sqlite3.Connection, since: int, limit: int) -> list[Stored]:

@@ -21,6 +21,11 @@ def journal_and_directory(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def presence(db: Database) -> None:
+    db.execute(_PRESENT)
+
+
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 
@@ -87,6 +92,17 @@ CREATE TABLE identifier (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE product (
   generation INTEGER NOT NULL, gtin TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (generation, gtin)
+) STRICT, WITHOUT ROWID
+"""
+
+
+_PRESENT = """
+-- Who is in a beacon zone: entered and not left.
+CREATE TABLE present (
+  customer TEXT PRIMARY KEY,
+  read_point TEXT NOT NULL,
+  boot INTEGER NOT NULL,
+  since REAL NOT NULL           -- CLOCK_BOOTTIME of that boot
 ) STRICT, WITHOUT ROWID
 """
 

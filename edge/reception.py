@@ -16,6 +16,7 @@ from edge.database import Full
 from edge.intake import Batch, Intake
 from edge.model import Lapse, Outcome, Reading, Ready, Scan, Sighting, Tap
 from edge.unwritten import Unwritten
+from edge.zones import Zones
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Reception:
         cue: Callable[[str, Outcome], None],
         asked: Callable[[str], None],
         unwritten: Unwritten,
+        zones: Zones,
         reader: sqlite3.Connection,
         aside: str | None = None,
     ) -> None:
@@ -42,12 +44,18 @@ class Reception:
         self._asked = asked
         self._aside = aside
         self._unwritten = unwritten
+        self._zones = zones
         self._reader = reader
 
     async def emit(self, reading: Reading) -> None:
-        """Takes a reading; returns when it is in line. What is read at the desk is not kept."""
+        """Takes a reading; returns when it is in line. Nothing read at the desk is kept, and no sighting is counted."""
         match reading:
-            case Ready() | Sighting():
+            case Ready():
+                return
+            case Sighting():
+                if reading.read_point != self._aside:
+                    seen_at = self._intake.clock.now(reading.instant)
+                    await self._zones.see(identity.veiled(reading, self._attribution.key), seen_at)
                 return
             case Tap():
                 reading = identity.veil(reading, self._attribution.key, self._forms)
@@ -59,6 +67,8 @@ class Reception:
         if reading.read_point == self._aside:
             return
         seen = Observation(identity.uuid7(), self._intake.clock.now(reading.instant), reading)
+        if reading.read_point in self._intake.own_time:
+            await self._zones.lapse(reading.read_point, seen.moment)
         kept = await self._intake.submit(partial(self._observe, seen=seen))
         kept.add_done_callback(partial(self._answer, seen))
 

@@ -2,8 +2,8 @@
 
 The damaged file is set aside under another name, carved record by record, and overwritten once what was found is
 committed; a crash at any moment begins anew or goes on. Rows keep their journal and seq; a new journal begins after
-them and says how many are missing. What follows from the rows (`open_push`, `held`) is made from them again. The
-directory serves on, and is pulled anew at the first chance.
+them and says how many are missing. What follows from the rows (`open_push`, `held`, `present`) is made from them again.
+The directory serves on, and is pulled anew at the first chance.
 """
 
 from __future__ import annotations
@@ -259,5 +259,11 @@ WHERE kind = 'inside.scan_held' AND pseudonym IS NOT NULL
 
 INSERT INTO held
 SELECT json_extract(CAST(body AS TEXT), '$.data.pseudonym') AS pseudonym, seq FROM row
-WHERE kind = 'tap.unknown' AND pseudonym IN (SELECT pseudonym FROM held)
+WHERE kind = 'tap.unknown' AND pseudonym IN (SELECT pseudonym FROM held);
+
+-- Who has entered and not left.
+INSERT INTO present
+SELECT who, json_extract(CAST(body AS TEXT), '$.data.read_point'), boot, instant FROM row
+WHERE kind = 'presence.entered' AND who IS NOT NULL AND instant IS NOT NULL
+  AND seq IN (SELECT max(seq) FROM row WHERE kind GLOB 'presence.*' GROUP BY who)
 """

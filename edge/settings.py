@@ -231,7 +231,7 @@ def _where(message: str, table: str = "") -> str:
 def _check(s: Settings) -> None:
     _check_store(s.store)
     _check_floor(s.floor)
-    _require(s.presence.leave <= s.presence.enter, "[presence] leave: must not be above enter")
+    _check_presence(s.presence)
     if s.cart:
         _check_cart(s.cart)
     if s.platform:
@@ -267,6 +267,12 @@ def _check_floor(floor: Floor) -> None:
         sums = len(label.prefix) + label.item + label.value == 12
         _require(sums, f"[floor] in_store: prefix {label.prefix} + item + value must be 12 digits")
         _require(label.decimals <= label.value, "[floor] in_store: decimals must not be more than value")
+
+
+def _check_presence(presence: Presence) -> None:
+    _require(presence.leave <= presence.enter, "[presence] leave: must not be above enter")
+    _require(presence.silent > 0, "[presence] silent: must be longer than nothing")
+    _require(presence.margin >= 0, "[presence] margin: must not be below 0")
 
 
 def _check_cart(cart: Cart) -> None:

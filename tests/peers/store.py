@@ -84,6 +84,7 @@ class Store:
         self.fifos = {name: Fifo(folder / f"{name}.fifo") for name in read_points}
         self.floor: Table = dict(floor or {})
         self.store: Table = {}
+        self.presence: Table = {}
         self._cart, self._platform = cart, platform
         self._kiosk = free_port()
         self._child: Child | None = None
@@ -110,6 +111,7 @@ class Store:
             ("[cart]", self._cart),
             ("[platform]", self._platform),
             ("[floor]", self.floor),
+            ("[presence]", self.presence),
             ("[kiosk]", {"listen": f"127.0.0.1:{self._kiosk}"}),
             *(("[[driver]]", driver) for driver in [*fifos, *drivers]),
         ]

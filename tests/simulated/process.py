@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from edge import directory, journal
+from edge import directory, journal, presence
 from edge.attribution import Attribution
 from edge.clock import Clock
 from edge.database import FILE, Database, Full
@@ -25,6 +25,7 @@ from edge.reception import Reception
 from edge.space import Space
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
+from edge.zones import Zones
 from model import CLAIM, LATE, SESSION
 from peers.store import KEY
 from simulated.broker import Broker
@@ -80,12 +81,14 @@ class Process:
         intake = Intake(self.database, clock, opened, space, rules, LATE, expire=attribution.expire)
         intake.restore()
         intake.committed.append(self._committed)
-        self._attribution, self.intake = attribution, intake
+        self._attribution, self.intake, self.space = attribution, intake, space
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
-        known = self._unwritten, self.reader
-        self._reception = Reception(telling, attribution, FORMS, lambda *_: None, self._ask, *known)
+        owner, lately = partial(directory.owner, self.reader), journal.tail(self.reader, presence.CALM)
+        self.zones = Zones(intake, presence.Rules(), owner, lately)
+        asking, known = (lambda *_: None, self._ask), (self._unwritten, self.zones, self.reader)
+        self.reception = Reception(telling, attribution, FORMS, *asking, *known)
         server = Server("broker", 1883, "cartwire-gangnam-gw-1", v5=True, session_expiry=int(MAX_AGE))
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
@@ -98,7 +101,7 @@ class Process:
 
     def start(self) -> None:
         """Everything runs, and what can be done at once is done."""
-        parts = self.intake, *self._forwarders, self._downlink, self.upkeep
+        parts = self.intake, self.zones, *self._forwarders, self._downlink, self.upkeep
         self._tasks = [self.loop.create_task(part.run()) for part in parts]
         self.run_to(self.clocks.instant)
 
@@ -113,10 +116,14 @@ class Process:
         self.run_to(self.clocks.instant)
         return task
 
+    def emit(self, reading: Reading) -> asyncio.Task[object]:
+        """A driver emits what no model is told of."""
+        return self.do(self.reception.emit(reading))
+
     async def read(self, reading: Reading, written: Callable[[], object], refused: Callable[[], object]) -> None:
         """A driver emits; `written` is called at its commit, `refused` if the disk has no room."""
         self._telling = written, refused
-        await self._reception.emit(reading)
+        await self.reception.emit(reading)
 
     def stop(self) -> None:
         """SIGTERM: the sinks stop first, what was read is committed, then the rest."""
