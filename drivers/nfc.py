@@ -73,10 +73,10 @@ class Driver:
             raise word
         finally:
             watch.stopping.set()
-            if not isinstance(word, DeviceLost):
-                threading.Thread(target=watch.cancel, name=name, daemon=True).start()
-                while not isinstance(word, DeviceLost):
-                    word = await _within(STOPPING, said.get())
+            # Also if it is silent: pcscd's library waits by the wall clock, for hours if that was set back.
+            threading.Thread(target=watch.cancel, name=name, daemon=True).start()
+            while not isinstance(word, DeviceLost):
+                word = await _within(STOPPING, said.get())
 
 
 def attached() -> list[tuple[str, dict[str, str]]]:

@@ -64,11 +64,11 @@ class Pcscd:
     """pcscd with that reader, in a folder of its own; it needs root, or user namespaces."""
 
     def __init__(self, folder: Path) -> None:
-        """Choose the ports; nothing runs before `start`."""
+        """Nothing runs before `start`."""
         self.folder = folder
         self.socket = folder / "run" / "pcscd" / "pcscd.comm"
         self.cards: list[Card] = []
-        self._port = free_port()
+        self._port = 0
         self._child: Child | None = None
 
     def start(self, *, reader: bool = True) -> None:
@@ -78,6 +78,8 @@ class Pcscd:
             shutil.rmtree(folder, ignore_errors=True)  # what a killed one left keeps the next from starting
             folder.mkdir()
         if reader:
+            # Chosen now, for vpcd gives up both slots if anybody has taken one of the ports meanwhile.
+            self._port = free_port(len(NAMES))
             driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
             device = f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:{self._port}\nLIBPATH {driver}\nCHANNELID 1\n'
             (conf / "vpcd").write_text(device)
@@ -85,6 +87,7 @@ class Pcscd:
         inside = 'mount --bind "$0" /run && exec /usr/sbin/pcscd --foreground --info --config "$1"'
         self._child = Child([*alone, "sh", "-c", inside, str(run), str(conf)], self.folder / "pcscd.log")
         self._child.line("daemon ready")
+        assert "Could not initialize" not in self._child.text(), self._child.text()
 
     @property
     def pid(self) -> int:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -29,18 +30,16 @@ def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: fl
     return answer
 
 
-def free_port() -> int:
-    """Return a loopback port that stays ours while the server behind it is down.
+def free_port(count: int = 1) -> int:
+    """Return a loopback port that stays ours while the server behind it is down; of `count` in a row, the first.
 
     Below 32768: a client that keeps dialling a dead port of the ephemeral range can end up
     connected to itself, and then nobody can listen there any more.
     """
     for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        with ExitStack() as probes, suppress(OSError):
+            for number in range(port, port + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", number))
             return port
     message = "no free loopback port"
     raise OSError(message)
