@@ -77,6 +77,7 @@ class Attribution:
         return isinstance(reading, Tap)
 
     def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
+        tap = _chosen(batch, tap)
         owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None
         consents = owner is not None and "cart" in owner.consents
         stranger = tap.pseudonym if owner is None and tap.plausible else None
@@ -171,6 +172,13 @@ class Attribution:
         rest = len(gone) < len(waiting) or batch.journal.held(batch.connection, pseudonym)
         upto = max((w.seq for w in gone), default=0) if rest else last_seq(batch.connection)
         erasure.begin(batch.connection, pseudonym, upto)
+
+
+def _chosen(batch: Batch, tap: Tap) -> Tap:
+    """Of all that a card may be, what the cache knows; else what has the form of ours."""
+    named = [each for each in (tap, *tap.others) if each.pseudonym]
+    known = (each for each in named if directory.owner(batch.connection, each.pseudonym or ""))
+    return next(known, None) or next((each for each in named if each.plausible), tap)
 
 
 def _release(batch: Batch, waiting: Iterable[Waiting]) -> None:

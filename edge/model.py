@@ -47,6 +47,8 @@ class Tap:
     pseudonym: str | None = None
     plausible: bool = True
     """False: no identifier of ours by its form, so it may be known but never opens a nameless session."""
+    others: tuple[Tap, ...] = ()
+    """What it may be instead if it is nobody's itself, in this order: loyalty codes written on the card."""
     instant: float | None = None
     """CLOCK_BOOTTIME of the reading, if the driver knows better than the moment of `emit`."""
 

@@ -18,6 +18,8 @@ from math import inf
 
 from smartcard import scard
 
+from drivers.nfc import card
+from drivers.nfc.card import Card
 from edge.model import Ready, Tap
 from edge.ports import DeviceLost, Emit
 
@@ -30,8 +32,6 @@ BEAT, SILENCE, STOPPING = 10.0, 30.0, 2.0
 SEARCH = 1.0
 """Seconds for a reader to appear: systemd starts pcscd at our first call, and it finds its readers after that."""
 
-_ATTEMPTS = 3
-_GET_UID, _SUCCESS = [0xFF, 0xCA, 0x00, 0x00, 0x00], [0x90, 0x00]
 _GONE = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE
 _HUNG = "pcscd does not answer; start it again: systemctl restart pcscd"
 _REASONS = {
@@ -96,9 +96,9 @@ class Resting:
     _band: int | None = None
     _left: float = -inf
 
-    def laid(self, uid: str, now: float) -> bool:
-        """Whether that is a new tap; always, if the UID is empty, for then nobody knows who it was."""
-        band = hash(uid) if uid else None
+    def laid(self, card: Card, now: float) -> bool:
+        """Whether that is a new tap; always, if nothing of it could be read, for then nobody knows who it was."""
+        band = hash(card.uid or card.texts) if card.uid or card.texts else None
         new = band is None or band != self._band or now - self._left >= AWAY
         self._band = band
         return new
@@ -171,9 +171,11 @@ class _Watch:
             if moved and state & scard.SCARD_STATE_PRESENT:
                 resting.left(time.monotonic())
             if moved and new & scard.SCARD_STATE_PRESENT:
-                uid = _uid(context, reader)
-                if resting.laid(uid, time.monotonic()):
-                    self.say(Tap(read_point=self.driver.read_point, value=uid))
+                laid = card.read(context, reader)
+                if resting.laid(laid, time.monotonic()):
+                    at = self.driver.read_point
+                    codes = tuple(Tap(read_point=at, type="code", value=text) for text in laid.texts)
+                    self.say(Tap(read_point=at, value=laid.uid, others=codes))
             state = new
 
 
@@ -183,22 +185,6 @@ async def _within(seconds: float, word: Awaitable[_Word]) -> _Word:
             return await word
     except TimeoutError:
         return DeviceLost(_HUNG)
-
-
-def _uid(context: int, reader: str) -> str:
-    """The card's UID in upper-case hex; empty: it cannot be read, or is a random one, which names nobody."""
-    for _ in range(_ATTEMPTS):
-        code, card, protocol = scard.SCardConnect(
-            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        )
-        if code == scard.SCARD_S_SUCCESS:
-            pci = scard.SCARD_PCI_T0 if protocol == scard.SCARD_PROTOCOL_T0 else scard.SCARD_PCI_T1
-            code, answer = scard.SCardTransmit(card, pci, _GET_UID)
-            scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
-            uid = bytes(answer[:-2])
-            if code == scard.SCARD_S_SUCCESS and answer[-2:] == _SUCCESS and len(uid) in (4, 7, 10):
-                return "" if len(uid) == 4 and uid[0] == 0x08 else uid.hex().upper()
-    return ""
 
 
 def _readers(context: int) -> list[str]:
