@@ -60,6 +60,8 @@ def run(folder: Path, text: str, verb: str = "run") -> tuple[int, str]:
         (STORE + "[cart]\nbroker = 'mqtts://b'\nca_file = 'short'\n", r"\[cart\] ca_file.*cannot be used"),
         (STORE + "[platform]\nurl = 'http://10.0.0.1'\n", r"\[platform\] url: http:// is for this machine only"),
         (STORE + "[platform]\nurl = 'https://p'\nbatch = 0\n", r"\[platform\] batch: "),
+        (STORE + "[cue]\nsaved = 'no.wav'\n", r"\[cue\] saved: .*no\.wav cannot be read"),
+        (STORE + "[cue]\nsaved = 'key'\nplayer = 'no-player -q'\n", r"\[cue\] player: .* no program 'no-player'"),
         (STORE + "[kiosk]\nlisten = 'somewhere'\n", r"\[kiosk\] listen: "),
         (STORE + "[[driver]]\nread_point = 'a'\n", r"\[\[driver\]\] 1 kind: is missing"),
         (STORE + "[[driver]]\nkind = 'tap-dancer'\n", r"\[\[driver\]\] 1 kind: there is no driver 'tap-dancer'"),
@@ -137,6 +139,7 @@ def test_the_annotated_example_is_complete(folder: Path) -> None:
         ("platform", settings.Platform),
         ("floor", settings.Floor),
         ("presence", settings.Presence),
+        ("cue", settings.Cue),
         ("kiosk", settings.Kiosk),
     ):
         section = text.split(f"\n[{name}]")[1].split("\n[")[0] if f"\n[{name}]" in text else ""

@@ -11,16 +11,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 
 from smartcard import scard
 
-from drivers.nfc import card
+from drivers.nfc import card, kernel, panel
 from drivers.nfc.card import Card
-from edge.model import Ready, Tap
+from drivers.nfc.panel import Panel
+from edge.model import Outcome, Ready, Tap
 from edge.ports import DeviceLost, Emit
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,11 @@ class Driver:
 
     read_point: str
     reader: str | None = None
+    _panel: Panel = field(default_factory=Panel, init=False, repr=False, compare=False)
+
+    async def cue(self, outcome: Outcome) -> None:
+        """On the reader's buzzer and lamps, if it has any that are known."""
+        self._panel.show(outcome)
 
     async def run(self, emit: Emit) -> None:
         loop, said = asyncio.get_running_loop(), asyncio.Queue[_Word]()
@@ -62,7 +69,7 @@ class Driver:
             with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
                 loop.call_soon_threadsafe(said.put_nowait, word)
 
-        watch = _Watch(self, say)
+        watch = _Watch(self, say, self._panel.attach)
         threading.Thread(target=watch.run, name=name, daemon=True).start()
         word: _Word = None
         try:
@@ -84,9 +91,24 @@ def attached() -> list[tuple[str, dict[str, str]]]:
     code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     _check(code)
     try:
-        return [(f"PC/SC reader {name}", {"reader": name}) for name in _readers(context)]
+        names = _readers(context)
     finally:
         scard.SCardReleaseContext(context)
+    if not names and (reason := kernel.taken()):
+        raise DeviceLost(reason)
+    return [(f"PC/SC reader {name}", {"reader": name}) for name in names]
+
+
+def beep(keys: Mapping[str, str]) -> None:
+    """Lets the reader that `attached` says so of beep. Raises DeviceLost, with what is to be done."""
+    panel.beep(keys["reader"])
+
+
+def missing(part: str, names: Sequence[str], sys: Path = kernel.SYS) -> str:
+    """Why there is no reader with `part` in its name among those there are, and what is to be done."""
+    if names:
+        return f"no reader with {part!r} in its name, only {', '.join(names)}; plug it in or change `reader`"
+    return kernel.taken(sys) or "no PC/SC reader is attached; plug it in"
 
 
 @dataclass(slots=True)
@@ -113,6 +135,7 @@ class _Watch:
 
     driver: Driver
     say: Callable[[_Word], None]
+    found: Callable[[str], None]
     stopping: threading.Event = field(default_factory=threading.Event)
     _context: int | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -150,8 +173,7 @@ class _Watch:
                 return name
             left = end - time.monotonic()
             if left <= 0 or self.stopping.is_set():
-                others = f"no reader with {part!r} in its name, only {', '.join(names)}; plug it in or change `reader`"
-                raise DeviceLost(others if names else "no PC/SC reader is attached; plug it in")
+                raise DeviceLost(missing(part, names))
             new_reader = (r"\\?PnP?\Notification", scard.SCARD_STATE_UNAWARE)
             scard.SCardGetStatusChange(context, int(left * 1000) + 1, [new_reader])
 
@@ -165,6 +187,7 @@ class _Watch:
             _check(scard.SCARD_E_UNKNOWN_READER if code == scard.SCARD_S_SUCCESS and new & _GONE else code)
             if state == scard.SCARD_STATE_UNAWARE:
                 log.info("%s: reader %s", self.driver.read_point, reader)
+                self.found(reader)
                 self.say(Ready(read_point=self.driver.read_point))
             # Its upper half counts what came and went, so nothing between two calls is missed.
             moved = state == scard.SCARD_STATE_UNAWARE or (new ^ state) >> 16

@@ -26,6 +26,7 @@ GET_UID = bytes.fromhex("FFCA000000")
 SUCCESS = bytes.fromhex("9000")
 UNKNOWN = bytes.fromhex("6D00")
 READ = bytes.fromhex("FFB000")
+PANEL = (bytes.fromhex("FF0040"), bytes.fromhex("FF0052"))
 REFUSED = bytes.fromhex("6300")
 NAMES = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 
@@ -50,7 +51,7 @@ class Card:
         self.polls = 0
         self.asked = 0
         self.commands: list[tuple[float, bytes]] = []
-        """What else it was asked, and when (CLOCK_MONOTONIC)."""
+        """What else it was asked, and when (CLOCK_MONOTONIC); what is for an ACR122U that reader has carried out."""
         self._answer = answer
         self._memory = memory
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -83,7 +84,11 @@ class Card:
             found = self._memory[place : place + command[4]]
             return found.ljust(command[4], b"\0") + SUCCESS if place >= 0 and found else REFUSED
         self.commands.append((time.monotonic(), command))
-        return UNKNOWN
+        return SUCCESS if command.startswith(PANEL) else UNKNOWN
+
+    def shown(self) -> list[str]:
+        """Return what the reader's buzzer and lamps were told, in hex."""
+        return [command.hex() for _, command in self.commands if command.startswith(PANEL[0])]
 
     def _say(self, payload: bytes) -> None:
         self._socket.sendall(len(payload).to_bytes(2) + payload)
@@ -100,8 +105,8 @@ class Pcscd:
         self._port = 0
         self._child: Child | None = None
 
-    def start(self, *, reader: bool = True) -> None:
-        """Start it, with or without the reader, and return when it answers."""
+    def start(self, *, reader: bool = True, name: str = "Virtual PCD") -> None:
+        """Start it, with or without the reader of this name, and return when it answers."""
         run, conf = self.folder / "run", self.folder / "conf"
         for folder in (run, conf):
             shutil.rmtree(folder, ignore_errors=True)  # what a killed one left keeps the next from starting
@@ -110,7 +115,7 @@ class Pcscd:
             # Chosen now, for vpcd gives up both slots if anybody has taken one of the ports meanwhile.
             self._port = free_port(len(NAMES))
             driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
-            device = f'FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:{self._port}\nLIBPATH {driver}\nCHANNELID 1\n'
+            device = f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:{self._port}\nLIBPATH {driver}\nCHANNELID 1\n'
             (conf / "vpcd").write_text(device)
         alone = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
         inside = 'mount --bind "$0" /run && exec /usr/sbin/pcscd --foreground --info --config "$1"'
