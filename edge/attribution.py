@@ -36,7 +36,7 @@ class Answer:
     """What became of a reading. `unknown_tap`: a pseudonym worth asking the platform about.
 
     `made_up`: what was read before and could not be written then. `kept`: what may be kept of the reading, which is the
-    GTIN of a product, the pseudonym of a customer, or that it was a tap; `session`: the customer's at that read point.
+    GTIN of a product, the pseudonym of a customer, or that it was a tap; `session`: the one it belongs to, if any.
     """
 
     outcome: Outcome | None
@@ -112,8 +112,6 @@ class Attribution:
         rows = batch.happen(Scanned(seen.id, seen.moment, seen.reading.read_point, item, holder))
         outcome: Outcome = "accepted" if any(row.kind == "cart.item_added" for row in rows) else "saved"
         session = batch.floor.get(seen.reading.read_point, EMPTY).session
-        if session and session.customer is None:
-            return Answer(outcome)
         text = code.text if item.in_store else item.gtin  # a label's price or weight is in its digits
         kept = Scan(read_point=seen.reading.read_point, text=text, symbology=item.symbology)
         return Answer(outcome, kept=kept, session=session.id if session else None)
