@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bands import BAND, OTHER, READER, gtins, seen, settle
+from peers.clock import Synchronisation
 from peers.process import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from conftest import Platform
     from peers.app import App
     from peers.card import Pcscd
     from peers.store import Store
 
+HOUR = 3600
 SIZES = [
-    pytest.param(2, 4, id="short"),
+    pytest.param(1, 2, id="short"),
     pytest.param(20, 100, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
 ]
 
@@ -54,3 +57,21 @@ def test_pcscd_starts_again_and_again_while_cards_are_laid(
     assert (app.cart, other.cart) == (gtins(*range(1, cards + 1, 2)), gtins(*range(2, cards + 1, 2)))
     counts = [told.count(kind) for kind in ("customer.identified", "session.ended", "device.lost", "device.recovered")]
     assert counts == [cards, cards - 1, restarts, restarts]
+
+
+@pytest.mark.long
+def test_a_clock_that_is_set_back_does_not_take_the_reader_away(
+    pcscd: Pcscd, opened: Callable[..., Store], platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pcscd's library waits by the wall clock: without help for that hour."""
+    clock = Synchronisation(tmp_path / "clock")
+    monkeypatch.setenv("CARTWIRE", clock.daemon)
+    pcscd.start()
+    store = opened(READER)
+    until(lambda: "reader Virtual PCD" in store.log.read_text(), "the reader")
+    clock.is_wrong_by(-HOUR)
+    until(lambda: store.of("device.lost"), "the loss", 60)
+    seen(store, "device.recovered")
+    pcscd.lay(BAND)
+    seen(store, "customer.identified")
+    assert settle(store, platform) == ["device.lost", "device.recovered", "customer.identified"]

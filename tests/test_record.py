@@ -161,25 +161,13 @@ def test_a_day_recorded_is_a_day_played(
     fresh.stop()
 
 
-def test_a_file_that_is_there_is_not_written_over(opened: Callable[..., Store], tmp_path: Path) -> None:
-    store = opened()
-    day = tmp_path / "day.jsonl"
-    day.write_text("of yesterday")
-    done = subprocess.run([*command("record", store.config), str(day)], capture_output=True, text=True, check=False)
-    assert done.returncode == WRONG
-    assert done.stderr.startswith(f"cartwire: record: {day}: is there already")
-    assert day.read_text() == "of yesterday"
-    store.stop()
-    done = subprocess.run([*command("record", store.config), f"{day}.2"], capture_output=True, text=True, check=False)
-    assert done.returncode == NO_DAEMON
-    assert not Path(f"{day}.2").exists()
-
-
-def test_a_full_disk_and_a_kill_harm_nothing(
+def test_a_kill_a_full_disk_and_a_file_that_is_there_harm_nothing(
     opened: Callable[..., Store], recording: Callable[[Store], Child], tmp_path: Path, ended: ExitStack
 ) -> None:
     store, day = opened(), tmp_path / "day.jsonl"
     recording(store).kill()
+    assert refused(store, day) == (WRONG, f"cartwire: record: {day}: is there already")
+    assert day.read_bytes() == b""
     day.unlink()
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -204,6 +192,15 @@ def test_a_full_disk_and_a_kill_harm_nothing(
     until(lambda: not last.running, "the recording ends with the daemon")
     assert "0 readings in" in last.text(), "what is scanned in a session from before is left out"
     assert "it has ended" in last.text()
+    day.unlink()
+    assert refused(store, day)[0] == NO_DAEMON
+    assert not day.exists()
+
+
+def refused(store: Store, path: Path) -> tuple[int, str]:
+    """Return the exit code, and what is said before what to do."""
+    done = subprocess.run([*command("record", store.config), str(path)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.partition(";")[0]
 
 
 async def test_whoever_hangs_up_is_forgotten(tmp_path: Path) -> None:

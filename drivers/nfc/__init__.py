@@ -160,7 +160,9 @@ class _Watch:
 
     def cancel(self) -> None:
         """Again and again, for it does nothing unless the thread is waiting. Hangs as long as pcscd does."""
-        while not self._ended.wait(0.01):
+        pause = 0.01
+        while not self._ended.wait(pause):
+            pause = min(pause * 2, 1.0)
             with self._lock:
                 if self._context is not None:
                     scard.SCardCancel(self._context)
