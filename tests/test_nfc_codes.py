@@ -26,7 +26,10 @@ LINK = "https://gw.example/b/7"
 OF_A_LINK = "0313d1010f550467772e6578616d706c652f622f37fe"
 FOREIGN = "0A1B2C3D"  # a UID that no band has
 STRANGER = "04C1B2C3D4E5F6"
-COUNTS = [pytest.param(10_000, id="10^4"), pytest.param(1_000_000, id="10^6", marks=pytest.mark.long)]
+COUNTS = [
+    pytest.param(10_000, id="10^4"),
+    pytest.param(1_000_000, id="10^6", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+]
 
 
 def test_a_card_is_its_band_or_the_code_on_it(pcscd: Pcscd, opened: Callable[..., Store], platform: Platform) -> None:

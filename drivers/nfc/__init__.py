@@ -43,6 +43,11 @@ _REASONS = {
     scard.SCARD_E_UNKNOWN_READER: "the reader is gone; plug it in again",
 }
 
+
+class _Hung(DeviceLost):
+    """The thread says nothing."""
+
+
 _Word = Ready | Tap | DeviceLost | None
 """What the thread says: None is a sign of life, DeviceLost its last word."""
 
@@ -69,19 +74,25 @@ class Driver:
             with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
                 loop.call_soon_threadsafe(said.put_nowait, word)
 
+        def beside(work: Callable[[], None]) -> None:
+            threading.Thread(target=work, name=name, daemon=True).start()
+
         watch = _Watch(self, say, self._panel.attach)
-        threading.Thread(target=watch.run, name=name, daemon=True).start()
+        beside(watch.run)
         word: _Word = None
         try:
             while not isinstance(word, DeviceLost):
                 if word:
                     await emit(word)
                 word = await _within(SILENCE, said.get())
+                if isinstance(word, _Hung):
+                    # pcscd's library waits by the wall clock: if that was set back, for as long as that.
+                    beside(watch.stir)
+                    word = await _within(STOPPING, said.get())
             raise word
         finally:
             watch.stopping.set()
-            # Also if it is silent: pcscd's library waits by the wall clock, for hours if that was set back.
-            threading.Thread(target=watch.cancel, name=name, daemon=True).start()
+            beside(watch.cancel)
             while not isinstance(word, DeviceLost):
                 word = await _within(STOPPING, said.get())
 
@@ -163,9 +174,13 @@ class _Watch:
         pause = 0.01
         while not self._ended.wait(pause):
             pause = min(pause * 2, 1.0)
-            with self._lock:
-                if self._context is not None:
-                    scard.SCardCancel(self._context)
+            self.stir()
+
+    def stir(self) -> None:
+        """Ends the thread's wait, and with it only the wait."""
+        with self._lock:
+            if self._context is not None:
+                scard.SCardCancel(self._context)
 
     def _find(self, context: int) -> str:
         part, end = self.driver.reader or "", time.monotonic() + SEARCH
@@ -209,7 +224,7 @@ async def _within(seconds: float, word: Awaitable[_Word]) -> _Word:
         async with asyncio.timeout(seconds):
             return await word
     except TimeoutError:
-        return DeviceLost(_HUNG)
+        return _Hung(_HUNG)
 
 
 def _readers(context: int) -> list[str]:

@@ -105,7 +105,11 @@ class Panel:
 
 def can(reader: str) -> bool:
     """Whether a PC/SC reader of this name has a buzzer that we know."""
-    return "ACR122" in reader or "ACR1252" in reader
+    return _is_acr122u(reader) or "ACR1252" in reader
+
+
+def _is_acr122u(reader: str) -> bool:
+    return "ACR122U" in reader
 
 
 def beep(reader: str) -> None:
@@ -117,7 +121,7 @@ def beep(reader: str) -> None:
 
 
 def _beep(reader: str, send: _Send, pattern: _Pattern) -> None:
-    if "ACR122" in reader:
+    if _is_acr122u(reader):
         lamps = pattern.lamps << 4 | pattern.lamps << 6  # these blink, and are on first
         pause = 1 if pattern.beeps > 1 else 0
         _done(send((0xFF, 0x00, 0x40, lamps, 0x04, pattern.tenths, pause, pattern.beeps, 0x01)))
@@ -131,7 +135,7 @@ def _beep(reader: str, send: _Send, pattern: _Pattern) -> None:
 
 def _silence(reader: str, send: _Send) -> bool:
     """Whether the reader no longer beeps by itself at each card: that would be taken for *accepted*."""
-    if "ACR122" in reader:
+    if _is_acr122u(reader):
         return bool(send((0xFF, 0x00, 0x52, 0x00, 0x00)))
     if not (said := send((0xE0, 0x00, 0x00, 0x21, 0x00))):
         return False

@@ -121,7 +121,14 @@ class Pcscd:
         inside = 'mount --bind "$0" /run && exec /usr/sbin/pcscd --foreground --info --config "$1"'
         self._child = Child([*alone, "sh", "-c", inside, str(run), str(conf)], self.folder / "pcscd.log")
         self._child.line("daemon ready")
+        until(self._answers, "pcscd answers, for it is ready before it listens")
         assert "Could not initialize" not in self._child.text(), self._child.text()
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+            client.connect(str(self.socket))
+            return True
+        return False
 
     @property
     def pid(self) -> int:
