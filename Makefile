@@ -11,7 +11,7 @@ demo: .venv-run/ready
 # Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in two
 # halves at once, as each waits most of the time.
 FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
-DEVICES = $(addprefix tests/test_,ble.py camera.py hid.py nfc.py serialport.py)
+DEVICES = $(addprefix tests/test_,ble.py camera.py cues.py hid.py nfc.py nfc_codes.py nfc_restarts.py serialport.py)
 
 test: .venv/ready lint
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line half-devices half-stories

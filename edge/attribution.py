@@ -36,12 +36,15 @@ class Observation:
 class Answer:
     """What became of a reading. `unknown_tap`: a pseudonym worth asking the platform about.
 
-    `made_up`: what was read before and could not be written then.
+    `made_up`: what was read before and could not be written then. `kept`: what may be kept of the reading, which is the
+    GTIN of a product, the pseudonym of a customer, or that it was a tap; `session`: the one it belongs to, if any.
     """
 
     outcome: Outcome | None
     unknown_tap: str | None = None
     made_up: tuple[Observation, ...] = ()
+    kept: Tap | Scan | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Attribution:
         if directory.owner(batch.connection, tap.pseudonym):
             return self._tap(batch, seen, tap)
         if item := codes.item(code, self.in_store):
-            return self._scan(batch, seen, item)
+            return self._scan(batch, seen, code, item)
         if self.loyalty.search(code.text):
             return self._tap(batch, seen, tap)
         return Answer("unknown")
@@ -84,24 +87,28 @@ class Attribution:
         return Tap(read_point=read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
 
     def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
+        tap = _chosen(batch, tap)
         owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None
         consents = owner is not None and "cart" in owner.consents
         stranger = tap.pseudonym if owner is None and tap.plausible else None
         tapped = Tapped(seen.id, seen.moment, tap.read_point, tap.type, owner if consents else None, stranger)
+        nobody = Tap(read_point=tap.read_point)
         if not batch.room:
             session = batch.floor.get(tap.read_point, EMPTY).session
             if session is None or not is_holder(session, tapped):
                 batch.happen(replace(tapped, owner=None, pseudonym=None))
+                return Answer("cannot", kept=nobody)
             return Answer("cannot")
         rows = batch.happen(tapped)
         if any(row.kind == "tap.unknown" for row in rows):
-            return Answer("saved", stranger)
+            return Answer("saved", stranger, kept=nobody)
         session = batch.floor.get(tap.read_point, EMPTY).session
+        kept, whose = (tap, session.id) if session and tapped.owner else (nobody, None)
         if session is None or not rows:
-            return Answer("unknown" if session is None else None)
-        return Answer("accepted" if session.customer else "saved")
+            return Answer("unknown" if session is None else None, kept=kept, session=whose)
+        return Answer("accepted" if session.customer else "saved", kept=kept, session=whose)
 
-    def _scan(self, batch: Batch, seen: Observation, item: Item) -> Answer:
+    def _scan(self, batch: Batch, seen: Observation, code: Code, item: Item) -> Answer:
         if not batch.room:
             return Answer("cannot")
         session = batch.floor.get(seen.reading.read_point, EMPTY).session
@@ -110,7 +117,11 @@ class Attribution:
             holder = None
         item = replace(item, product=directory.product(batch.connection, item.gtin))
         rows = batch.happen(Scanned(seen.id, seen.moment, seen.reading.read_point, item, holder))
-        return Answer("accepted" if any(row.kind == "cart.item_added" for row in rows) else "saved")
+        outcome: Outcome = "accepted" if any(row.kind == "cart.item_added" for row in rows) else "saved"
+        session = batch.floor.get(seen.reading.read_point, EMPTY).session
+        text = code.text if item.in_store else item.gtin  # a label's price or weight is in its digits
+        kept = Scan(read_point=seen.reading.read_point, text=text, symbology=item.symbology)
+        return Answer(outcome, kept=kept, session=session.id if session else None)
 
     def learn(self, batch: Batch, page: directory.Page, since: str | None) -> None:
         """Applies a page of the feed, and what follows from it for sessions, held scans and pushes.
@@ -184,6 +195,13 @@ class Attribution:
         rest = len(gone) < len(waiting) or batch.journal.held(batch.connection, pseudonym)
         upto = max((w.seq for w in gone), default=0) if rest else last_seq(batch.connection)
         erasure.begin(batch.connection, pseudonym, upto)
+
+
+def _chosen(batch: Batch, tap: Tap) -> Tap:
+    """Of all that a card may be, what the cache knows; else what has the form of ours."""
+    named = [each for each in (tap, *tap.others) if each.pseudonym]
+    known = (each for each in named if directory.owner(batch.connection, each.pseudonym or ""))
+    return next(known, None) or next((each for each in named if each.plausible), tap)
 
 
 def _release(batch: Batch, waiting: Iterable[Waiting]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ from edge.settings import SettingsError
 _FOLLOW = 0.2
 """Seconds between two looks of `events --follow`."""
 _PAGE = 500
+_BEEP = 1.0
+"""Seconds between two devices that beep."""
 
 
 class Refused(Exception):
@@ -86,6 +89,38 @@ def status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def record(arguments: argparse.Namespace) -> int:
+    """Writes down what is read until Ctrl-C. A line that the disk does not take is not left there by half."""
+    data, path = settings.load(arguments.config).store.data, arguments.file
+    lines = control.follow(data, "record")
+    _refuse(next(lines))
+    count = 0
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+            print(f"readings go into {path} until Ctrl-C", file=sys.stderr)
+            for line in lines:
+                _refuse(line)
+                end = file.tell()
+                text = msgspec.json.encode(line) + b"\n"
+                if file.write(text) != len(text):
+                    file.truncate(end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                count += 1
+    except (KeyboardInterrupt, control.NoDaemon) as end:
+        print(f"{count} readings in {path}")
+        if isinstance(end, control.NoDaemon):
+            raise
+    except OSError as error:
+        what = "is there already" if error.errno == errno.EEXIST else os.strerror(error.errno or 0)
+        raise Refused(f"record: {path}: {what}; name a new file where there is room ({count} readings kept)") from None
+    return 0
+
+
+def _refuse(answer: dict[str, str]) -> None:
+    if "error" in answer:
+        raise Refused(answer["error"])
+
+
 def rejected(arguments: argparse.Namespace) -> int:
     """What a sink refused."""
     data = settings.load(arguments.config).store.data
@@ -94,9 +129,7 @@ def rejected(arguments: argparse.Namespace) -> int:
         if missing := set(arguments.ids) - {row.id for row in rows}:
             raise Refused(f"rejected: nothing with the id {min(missing)} is there; see `cartwire rejected list`")
     if arguments.what != "list":
-        answer = control.ask(data, "rejected", arguments.what, *arguments.ids)
-        if "error" in answer:
-            raise Refused(answer["error"])
+        _refuse(control.ask(data, "rejected", arguments.what, *arguments.ids))
     for row in rows:
         print(
             msgspec.json.encode(row).decode()
@@ -129,8 +162,8 @@ def check(arguments: argparse.Namespace) -> int:
         raise Refused(error) from None
 
 
-def devices(_: argparse.Namespace) -> int:
-    """Lists what is attached and the configuration lines for it."""
+def devices(arguments: argparse.Namespace) -> int:
+    """Lists what is attached and the configuration lines for it, each with a beep if it is asked for."""
     import importlib
     import pkgutil
 
@@ -138,7 +171,8 @@ def devices(_: argparse.Namespace) -> int:
 
     for kind in sorted(found.name for found in pkgutil.iter_modules(drivers.__path__)):
         try:
-            attached = _attached(importlib.import_module(f"drivers.{kind}"))
+            driver = importlib.import_module(f"drivers.{kind}")
+            attached = _attached(driver)
         except ImportError as error:
             print(f'# {kind}: not installed ({error}); pip install "cartwire[{kind}]"\n')
         except DeviceLost as error:
@@ -147,6 +181,8 @@ def devices(_: argparse.Namespace) -> int:
             for what, keys in attached:
                 lines = [f"# {what}", "[[driver]]", f'kind = "{kind}"', 'read_point = "till-1"']
                 print("\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]) + "\n")
+                if arguments.beep is not None and arguments.beep in what:
+                    _beep(driver, what, keys)
             if not attached:
                 print(f"# {kind}: nothing attached\n")
     return 0
@@ -156,6 +192,19 @@ def _attached(driver: ModuleType) -> list[tuple[str, dict[str, str]]]:
     """What a kind of driver finds; one that finds nothing by itself (a recording) has no `attached`."""
     found: list[tuple[str, dict[str, str]]] = driver.attached() if hasattr(driver, "attached") else []
     return found
+
+
+def _beep(driver: ModuleType, what: str, keys: dict[str, str]) -> None:
+    """One after the other, so that it can be heard which it was."""
+    try:
+        if not hasattr(driver, "beep"):
+            raise DeviceLost("has no buzzer that is known")
+        driver.beep(keys)
+    except DeviceLost as error:
+        print(f"# {what} does not beep: {error}\n", flush=True)
+    else:
+        print(f"# {what} beeps\n", flush=True)
+        time.sleep(_BEEP)
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
@@ -195,13 +244,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command("run", run, "the daemon; SIGTERM or Ctrl-C stops it")
     command("check", check, "says of each driver, broker, platform, disk and clock whether it is usable")
-    command("devices", devices, "what is attached, and the configuration lines to copy")
+    sub = command("devices", devices, "what is attached, and the configuration lines to copy")
+    sub.add_argument("--beep", nargs="?", const="", metavar="NAME", help="each beeps, or those with NAME in their name")
     sub = command("status", status, "asks the running daemon: drivers, queues, held scans, space, clock")
     sub.add_argument("--json", action="store_true", help="one JSON object")
     sub = command("events", events, "prints the journal's events, with and without a running daemon")
     sub.add_argument("--follow", action="store_true", help="goes on with what comes")
     sub.add_argument("--since", metavar="[JOURNAL:]SEQ", default="0", help="only events after this one")
     sub.add_argument("--json", action="store_true", help="one envelope a line")
+    sub = command("record", record, "writes what is read from now on into a file that the replay driver plays")
+    sub.add_argument("file", type=Path, metavar="FILE", help="a new one; Ctrl-C ends it")
     sub = command("rejected", rejected, "what a sink refused, and why: list it, have it tried again, drop it")
     sub.add_argument("what", choices=("list", "retry", "drop"))
     sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")

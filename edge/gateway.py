@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import shlex
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from edge import aside, control, directory, journal, presence, salvage, settings, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
+from edge.cues import Cues, late_cue
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.directory import Page
 from edge.envelope import Unreadable
@@ -27,6 +29,8 @@ from edge.model import Outcome, Row
 from edge.plan import CannotStart, Plan, locked
 from edge.ports import Cueing, Unavailable
 from edge.reception import Reception
+from edge.recorder import Recorder
+from edge.sound import Sound
 from edge.space import Space
 from edge.supervisor import supervise
 from edge.unwritten import Unwritten
@@ -175,9 +179,18 @@ class Gateway:
             self._reader,
             config.kiosk.read_point if config.kiosk else None,
         )
+        self._recorder = Recorder()
+        self._reception.answered.append(self._recorder.answered)
         self._drivers = [
             (driver, DriverHealth(f"{kind}@{driver.read_point}", clock.now().time)) for kind, driver in plan.drivers
         ]
+        self._cues: list[tuple[str | None, Cues]] = [
+            (driver.read_point, Cues(health.driver, driver))
+            for driver, health in self._drivers
+            if isinstance(driver, Cueing)
+        ]
+        if config.cue.files:
+            self._cues.append((None, Cues("[cue]", Sound(tuple(shlex.split(config.cue.player)), config.cue.files))))
         self._platform: Platform | None = None
         self._downlink: Downlink | None = None
         sinks: list[Sink] = []
@@ -245,7 +258,7 @@ class Gateway:
     @property
     def answers(self) -> control.Answers:
         """What the commands may ask."""
-        return {"status": self.status, "rejected": self.rejected}
+        return {"status": self.status, "rejected": self.rejected, "record": self.record}
 
     async def rejected(self, what: str, *ids: str) -> dict[str, Any]:
         """Has what was refused tried again, or drops it; without ids all of it."""
@@ -267,6 +280,10 @@ class Gateway:
             forwarder.wake()
         return {"count": count}
 
+    def record(self) -> AsyncIterator[dict[str, Any]]:
+        """What is read from now on, as the `replay` driver plays it."""
+        return self._recorder.lines(self._intake.clock.instant())
+
     def _start(self, group: asyncio.TaskGroup) -> None:
         for driver, health in self._drivers:
             report = partial(self._report, health, driver.read_point)
@@ -274,6 +291,8 @@ class Gateway:
                 supervise(driver, health, self._reception.emit, report, lambda: self._intake.clock.now().time)
             )
         group.create_task(self._zones.run())
+        for _, cues in self._cues:
+            group.create_task(cues.run())
         group.create_task(self._write_reports())
         for forwarder in self._forwarders:
             group.create_task(forwarder.run())
@@ -288,11 +307,16 @@ class Gateway:
         if any(row.kind == "customer.erased" for row in rows):
             self._upkeep.stirred.set()
 
+        for row in rows:
+            if outcome := late_cue(row, self._intake.floor):
+                self._cue(row.data["read_point"], outcome)
+        self._recorder.committed(rows, self._intake.floor)
+
     def _cue(self, read_point: str, outcome: Outcome) -> None:
         log.info("cue at %s: %s", read_point, outcome)
-        for driver, _ in self._drivers:
-            if driver.read_point == read_point and isinstance(driver, Cueing):
-                self._aside(_harmless(driver.cue(outcome)))
+        for at, cues in self._cues:
+            if at in (read_point, None):
+                cues.show(outcome)
 
     def _ask(self, pseudonym: str) -> None:
         if self._downlink:
@@ -402,12 +426,3 @@ async def _watch(task: asyncio.Task[None]) -> None:
     await asyncio.wait((task,))
     if not task.cancelled() and (error := task.exception()):
         raise error
-
-
-async def _harmless(cue: Any) -> None:
-    """A failing cue harms nothing."""
-    try:
-        async with asyncio.timeout(2):
-            await cue
-    except (OSError, TimeoutError) as error:
-        log.warning("a cue failed: %s", error)

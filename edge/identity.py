@@ -26,6 +26,8 @@ def veil(reading: Tap, key: bytes, forms: Mapping[str, Pattern[str]]) -> Tap:
 
     `forms`: what a value of each type of tap looks like.
     """
+    if reading.others:
+        reading = replace(reading, others=tuple(veil(other, key, forms) for other in reading.others))
     if not reading.value:
         return reading
     plausible = forms[reading.type].search(reading.value) is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 SYMBOLOGIES = frozenset(
     {"EAN13", "EAN8", "UPCA", "UPCE", "ITF14", "CODE128", "GS1-128", "DATABAR", "DATABAR-LIMITED", "DATABAR-EXPANDED"}
@@ -16,6 +16,7 @@ SYMBOLOGIES = frozenset(
 
 Outcome = Literal["accepted", "saved", "unknown", "cannot"]
 """What a shopper is told: in the cart · kept, not yet in a cart · nobody's · nothing could be kept."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Tap:
     pseudonym: str | None = None
     plausible: bool = True
     """False: no identifier of ours by its form, so it may be known but never opens a nameless session."""
+    others: tuple[Tap, ...] = ()
+    """What it may be instead if it is nobody's itself, in this order: loyalty codes written on the card."""
     instant: float | None = None
     """CLOCK_BOOTTIME of the reading, if the driver knows better than the moment of `emit`."""
 

@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class Reception:
-    """Takes readings from all drivers. `cue` shows an outcome at a read point, `asked` hears of unknown taps."""
+    """Takes readings from all drivers. `cue` shows an outcome at a read point, `asked` hears of unknown taps.
+
+    `answered` are told of each reading and what became of it.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Reception:
         reader: sqlite3.Connection,
         aside: str | None = None,
     ) -> None:
+        self.answered: list[Callable[[Observation, Answer], None]] = []
         self.counts: dict[str, int] = {"scans": 0, "taps": 0, "unknown": 0, "cannot": 0}
         self._intake = intake
         self._attribution = attribution
@@ -88,6 +92,8 @@ class Reception:
         """Nothing of it was written. What may be a tap is remembered."""
         if self._attribution.may_be_tap(self._reader, seen.reading):
             self._unwritten.add(seen)
+            for tell in self.answered:
+                tell(seen, Answer("cannot", kept=Tap(read_point=seen.reading.read_point)))
         self.counts["cannot"] += 1
         self._cue(seen.reading.read_point, "cannot")
 
@@ -100,6 +106,8 @@ class Reception:
             self._refused(seen)
             return
         answer = kept.result()
+        for tell in self.answered:
+            tell(seen, answer)
         self._unwritten.made_up(answer.made_up)
         if answer.outcome in ("unknown", "cannot"):
             self.counts[answer.outcome] += 1

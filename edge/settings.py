@@ -11,6 +11,8 @@ import dataclasses
 import ipaddress
 import os
 import re
+import shlex
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +25,7 @@ from msgspec import Meta, Struct
 
 from edge.codes import InStore
 from edge.identity import MIN_KEY
+from edge.model import OUTCOMES, Outcome
 from edge.ports import Duration, Source
 
 DEFAULT = Path("/etc/cartwire/edge.toml")
@@ -126,12 +129,25 @@ class Kiosk(_Table, frozen=True, kw_only=True):
     read_point: str = "desk"
 
 
+class Cue(_Table, frozen=True, kw_only=True):
+    accepted: Path | None = None
+    saved: Path | None = None
+    unknown: Path | None = None
+    cannot: Path | None = None
+    player: str = "aplay -q"
+
+    @property
+    def files(self) -> dict[Outcome, Path]:
+        return {outcome: path for outcome in OUTCOMES if (path := getattr(self, outcome))}
+
+
 class Settings(_Table, frozen=True, kw_only=True):
     store: Store
     cart: Cart | None = None
     platform: Platform | None = None
     floor: Floor = Floor()
     presence: Presence = Presence()
+    cue: Cue = Cue()
     kiosk: Kiosk | None = None
     driver: tuple[dict[str, Any], ...] = ()
 
@@ -238,6 +254,7 @@ def _check(s: Settings) -> None:
         _check_url("[platform] url", s.platform.url, "https", "http")
         _check_files("[platform]", s.platform)
         _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
+    _check_cue(s.cue)
     if s.kiosk:
         _check_listen("[kiosk] listen", s.kiosk.listen)
     for number, table in enumerate(s.driver, 1):
@@ -291,6 +308,17 @@ def _check_cart(cart: Cart) -> None:
         cart.password_file is None or cart.username is not None, "[cart] username: is missing beside password_file"
     )
     _check_files("[cart]", cart)
+
+
+def _check_cue(cue: Cue) -> None:
+    for outcome, path in cue.files.items():
+        _file(f"[cue] {outcome}", path)
+    try:
+        program = (shlex.split(cue.player) or [""])[0]
+    except ValueError as error:
+        raise SettingsError(f"[cue] player: {error}") from None
+    there = not cue.files or shutil.which(program) is not None
+    _require(there, f"[cue] player: there is no program {program!r}; aplay comes with alsa-utils")
 
 
 def _check_url(where: str, url: str, secure: str, plain: str) -> None:

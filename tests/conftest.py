@@ -8,17 +8,20 @@ from contextlib import ExitStack, closing
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import edge.database
 import edge.upkeep
+from bands import BAND, OTHER
 from peers.app import App
 from peers.brokers import Broker, Mosquitto, Nats
+from peers.card import Pcscd
 from peers.day import SEED
 from peers.process import Child, free_port, until
-from peers.store import Store, Table
+from peers.store import Store, Table, pseudonym
 from simulated.disk import Writer
 from simulated.world import World
 from sync import mqtt
@@ -231,6 +234,39 @@ def store(broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStac
     ended.callback(shop.close)
     yield shop
     assert shop.leaks(platform.folder, tmp_path / "apps") == []
+
+
+@pytest.fixture(scope="session")
+def short() -> Iterator[Path]:
+    """Name a folder that is short enough for a socket; a process keeps to the first socket it has used."""
+    with TemporaryDirectory(prefix="pcscd-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def pcscd(short: Path, monkeypatch: pytest.MonkeyPatch, ended: ExitStack) -> Pcscd:
+    """Lead all to a pcscd that is not started."""
+    daemon = Pcscd(short)
+    ended.callback(daemon.kill)
+    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(daemon.socket))
+    return daemon
+
+
+@pytest.fixture
+def opened(store: Store, platform: Platform) -> Callable[..., Store]:
+    """Open the store with these readers and two shoppers in its directory."""
+
+    def opened(*readers: Table) -> Store:
+        for number, uid in enumerate((BAND, OTHER), 1):
+            platform.customer(f"c-{number}", f"k-{number}", "cart")
+            platform.band(pseudonym("nfc", uid), f"c-{number}")
+        store.configure(readers)
+        store.start()
+        store.ready()
+        platform.wait_pulled()
+        return store
+
+    return opened
 
 
 def pytest_report_header() -> str:

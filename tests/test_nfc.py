@@ -8,33 +8,25 @@ import signal
 import threading
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from bands import BAND, DESK, OTHER, RANDOM, READER, gtins, scan, seen, settle
 from drivers.nfc import AWAY, Driver, Resting, attached
+from drivers.nfc.card import Card
 from edge.model import Ready
 from edge.ports import DeviceLost
-from peers.app import event_violations
 from peers.card import NAMES, SUCCESS, Pcscd
-from peers.gtin import gtin13, padded
 from peers.process import until
-from peers.store import Store, Table, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import ExitStack
 
     from conftest import Platform
     from edge.model import Reading
     from peers.app import App
-
-BAND = "04A1B2C3D4E5F6"
-OTHER = "04B1B2C3D4E5F6"
-RANDOM = "08A1B2C3"  # a telephone invents another one each time
-READER: Table = {"kind": "nfc", "read_point": "till-1"}
-DESK: Table = {"kind": "nfc", "read_point": "till-2"}
+    from peers.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -46,67 +38,6 @@ def no_trace(tmp_path: Path) -> Iterator[None]:
         for uid in (BAND, OTHER, RANDOM):
             assert uid.encode() not in text, path
             assert len(uid) < 14 or bytes.fromhex(uid) not in text, path
-
-
-@pytest.fixture(scope="session")
-def short() -> Iterator[Path]:
-    """Name a folder that is short enough for a socket; a process keeps to the first socket it has used."""
-    with TemporaryDirectory(prefix="pcscd-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
-def pcscd(short: Path, monkeypatch: pytest.MonkeyPatch, ended: ExitStack) -> Pcscd:
-    """Lead all to a pcscd that is not started."""
-    daemon = Pcscd(short)
-    ended.callback(daemon.kill)
-    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(daemon.socket))
-    return daemon
-
-
-@pytest.fixture
-def opened(store: Store, platform: Platform) -> Callable[..., Store]:
-    """Open the store with these readers and two shoppers in its directory."""
-
-    def opened(*readers: Table) -> Store:
-        for number, uid in enumerate((BAND, OTHER), 1):
-            platform.customer(f"c-{number}", f"k-{number}", "cart")
-            platform.band(pseudonym("nfc", uid), f"c-{number}")
-        store.configure(readers)
-        store.start()
-        store.ready()
-        platform.wait_pulled()
-        return store
-
-    return opened
-
-
-def gtins(*numbers: int) -> list[str]:
-    """Return the GTIN-14s of these products."""
-    return [padded(gtin13(number)) for number in numbers]
-
-
-def scan(store: Store, number: int, read_point: str) -> None:
-    """Scan a product at any read point, by the scanner of the first."""
-    line = {"kind": "scan", "text": gtin13(number), "symbology": "EAN13", "read_point": read_point}
-    store.fifos["till-1"].write(line)
-
-
-def seen(store: Store, kind: str, number: int = 1) -> list[dict[str, Any]]:
-    """Wait for that many events of the type; return them."""
-    return until(lambda: events if len(events := store.of(kind)) >= number else [], f"{number} of {kind}", 20)
-
-
-def settle(store: Store, platform: Platform, *apps: App) -> list[str]:
-    """Wait until nothing waits; hold everybody against the contract; return the types of the events."""
-    until(store.settled, "nothing waits", 30)
-    events = store.events()
-    until(lambda: platform.events() == events, "the platform has the journal")
-    assert platform.problems() == []
-    assert [problem for event in events for problem in event_violations(event)] == []
-    assert [problem for app in apps for problem in app.problems] == []
-    names = [event["type"].removeprefix("cartwire.").removesuffix(".v1") for event in events]
-    return [name for name in names if not name.startswith(("clock.", "journal."))]
 
 
 def descriptors() -> int:
@@ -149,7 +80,9 @@ def test_two_readers_serve_two_tills(pcscd: Pcscd, opened: Callable[..., Store],
     store = opened({**READER, "reader": NAMES[0]}, {**DESK, "reader": "00 01"})
     pcscd.lay(OTHER, slot=1)
     pcscd.lay(BAND, slot=0)
-    found = {event["data"]["customer"]: event["data"]["read_point"] for event in seen(store, "customer.identified", 2)}
+    found = {
+        event["data"]["customer"]: event["data"]["read_point"] for event in seen(store, "customer.identified", number=2)
+    }
     assert found == {"c-1": "till-1", "c-2": "till-2"}
     settle(store, platform)
 
@@ -161,7 +94,7 @@ def test_another_band_at_once_is_another_session(
     store = opened(READER)
     for number, uid in enumerate((BAND, OTHER, BAND), 1):
         card = pcscd.lay(uid)
-        seen(store, "customer.identified", number)
+        seen(store, "customer.identified", number=number)
         pcscd.pull(card)
     begun, end = "customer.identified", "session.ended"
     assert settle(store, platform) == [begun, end, begun, end, begun]
@@ -182,7 +115,7 @@ def test_the_reader_goes_and_comes_back_and_the_other_driver_never_notices(
     store.tap(OTHER)
     store.scan(1)
     pcscd.lay(BAND)
-    seen(store, "customer.identified", 2)
+    seen(store, "customer.identified", number=2)
     pcscd.kill()
     lost = seen(store, "device.lost")[0]
     assert lost["data"]["driver"] == "nfc@till-2"
@@ -198,7 +131,7 @@ def test_the_reader_goes_and_comes_back_and_the_other_driver_never_notices(
     assert reader_of(store)["state"] == "ok"
     store.scan(3)
     pcscd.lay(OTHER)
-    seen(store, "customer.identified", 3)
+    seen(store, "customer.identified", number=3)
     scan(store, 4, "till-2")
     until(lambda: other.cart == gtins(1, 2, 3, 4), "both tills")
     told = settle(store, platform, app, other)
@@ -241,9 +174,9 @@ def test_a_card_that_cannot_be_read_ends_the_session_and_leaves_nothing(
     store = opened(READER)
     for number, answer in enumerate([*answers, bytes.fromhex(RANDOM) + SUCCESS], 1):
         store.tap(BAND)
-        seen(store, "customer.identified", number)
+        seen(store, "customer.identified", number=number)
         card = pcscd.lay(answer=answer)
-        ended = seen(store, "session.ended", number)[-1]
+        ended = seen(store, "session.ended", number=number)[-1]
         assert (ended["data"]["customer"], ended["data"]["reason"]) == ("c-1", "replaced")
         pcscd.pull(card)
     assert settle(store, platform) == ["customer.identified", "session.ended"] * (len(answers) + 1)
@@ -287,19 +220,25 @@ def test_the_readers_there_are(pcscd: Pcscd) -> None:
 
 
 def test_a_flicker_of_the_field_is_no_tap() -> None:
+    band, other, unreadable = Card(BAND), Card(OTHER), Card()
+    telephone = Card(texts=("KR0123456789",))
     resting = Resting()
-    assert resting.laid(BAND, 0.0)
+    assert resting.laid(band, 0.0)
     resting.left(100.0)
-    assert not resting.laid(BAND, 100.0 + AWAY - 0.01)
+    assert not resting.laid(band, 100.0 + AWAY - 0.01)
     resting.left(200.0)
-    assert resting.laid(OTHER, 200.01), "another one is a tap at once"
+    assert resting.laid(other, 200.01), "another one is a tap at once"
     resting.left(200.02)
-    assert resting.laid(BAND, 200.03)
+    assert resting.laid(band, 200.03)
     resting.left(300.0)
-    assert resting.laid(BAND, 300.0 + AWAY)
+    assert resting.laid(band, 300.0 + AWAY)
     resting.left(400.0)
-    assert resting.laid("", 400.01)
+    assert resting.laid(unreadable, 400.01)
     resting.left(400.02)
-    assert resting.laid("", 400.03), "who that was nobody knows"
+    assert resting.laid(unreadable, 400.03), "who that was nobody knows"
     resting.left(400.04)
-    assert resting.laid(BAND, 400.05)
+    assert resting.laid(band, 400.05)
+    resting.left(400.06)
+    assert resting.laid(telephone, 400.07)
+    resting.left(400.08)
+    assert not resting.laid(telephone, 400.09), "its UID is another one, what is written on it is not"

@@ -65,6 +65,8 @@ def run(folder: Path, text: str, verb: str = "run") -> tuple[int, str]:
         (STORE + "[presence]\nmargin = nan\n", r"\[presence\] margin: must not be below 0"),
         (STORE + "[[driver]]\nkind = 'ble'\nread_point = 'a'\nscan = 'loud'\n", r"\[\[driver\]\] 1 scan: "),
         (STORE + "[[driver]]\nkind = 'ble'\nread_point = 'a'\nsilence = '0s'\n", r"\[\[driver\]\] 1 silence: "),
+        (STORE + "[cue]\nsaved = 'no.wav'\n", r"\[cue\] saved: .*no\.wav cannot be read"),
+        (STORE + "[cue]\nsaved = 'key'\nplayer = 'no-player -q'\n", r"\[cue\] player: .* no program 'no-player'"),
         (STORE + "[kiosk]\nlisten = 'somewhere'\n", r"\[kiosk\] listen: "),
         (STORE + "[[driver]]\nread_point = 'a'\n", r"\[\[driver\]\] 1 kind: is missing"),
         (STORE + "[[driver]]\nkind = 'tap-dancer'\n", r"\[\[driver\]\] 1 kind: there is no driver 'tap-dancer'"),
@@ -142,6 +144,7 @@ def test_the_annotated_example_is_complete(folder: Path) -> None:
         ("platform", settings.Platform),
         ("floor", settings.Floor),
         ("presence", settings.Presence),
+        ("cue", settings.Cue),
         ("kiosk", settings.Kiosk),
     ):
         section = text.split(f"\n[{name}]")[1].split("\n[")[0] if f"\n[{name}]" in text else ""

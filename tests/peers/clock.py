@@ -29,6 +29,11 @@ int clock_gettime(clockid_t id, struct timespec *t) {
     if (id == CLOCK_REALTIME) t->tv_sec += wrong();
     return result;
 }
+int gettimeofday(struct timeval *t, void *zone) {
+    int result = syscall(SYS_gettimeofday, t, zone);
+    t->tv_sec += wrong();
+    return result;
+}
 time_t time(time_t *at) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);

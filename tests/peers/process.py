@@ -104,15 +104,15 @@ class Child:
         assert match is not None
         return match
 
-    def terminate(self, seconds: float = 15.0) -> int:
-        """SIGTERM; return its exit code, or fail (and kill it) when it does not end."""
+    def terminate(self, seconds: float = 15.0, how: signal.Signals = signal.SIGTERM) -> int:
+        """SIGTERM, or Ctrl-C; return its exit code, or fail (and kill it) when it does not end."""
         if self.running:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(how)
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            message = f"does not end on SIGTERM:\n{self.text()[-2000:]}"
+            message = f"does not end on {how.name}:\n{self.text()[-2000:]}"
             raise AssertionError(message) from None
 
     def kill(self) -> None:

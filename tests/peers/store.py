@@ -85,6 +85,8 @@ class Store:
         self.floor: Table = dict(floor or {})
         self.store: Table = {}
         self.presence: Table = {}
+        self.cue: Table = {}
+        self.label: Table | None = None
         self._cart, self._platform = cart, platform
         self._kiosk = free_port()
         self._child: Child | None = None
@@ -112,6 +114,8 @@ class Store:
             ("[platform]", self._platform),
             ("[floor]", self.floor),
             ("[presence]", self.presence),
+            ("[[floor.in_store]]", self.label),
+            ("[cue]", self.cue),
             ("[kiosk]", {"listen": f"127.0.0.1:{self._kiosk}"}),
             *(("[[driver]]", driver) for driver in [*fifos, *drivers]),
         ]
@@ -217,7 +221,8 @@ class Store:
                 found += [f"{uid} in {path}" for uid in self._raw if uid.encode() in text]
         return found
 
-    def _ask(self, verb: str, *options: str) -> str:
+    def command(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, which succeeds."""
         done = subprocess.run(
             [*command(verb, self.config), *options],
             capture_output=True,
@@ -227,7 +232,10 @@ class Store:
         )
         problem = f"cartwire {verb}: exit {done.returncode}: {done.stderr[-2000:]}"
         assert done.returncode == 0, problem
-        return done.stdout
+        return done
+
+    def _ask(self, verb: str, *options: str) -> str:
+        return self.command(verb, *options).stdout
 
     def health(self) -> tuple[int, Any]:
         """Return what `/healthz` answers: status and reason."""

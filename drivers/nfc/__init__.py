@@ -11,14 +11,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 
 from smartcard import scard
 
-from edge.model import Ready, Tap
+from drivers.nfc import card, kernel, panel
+from drivers.nfc.card import Card
+from drivers.nfc.panel import Panel
+from edge.model import Outcome, Ready, Tap
 from edge.ports import DeviceLost, Emit
 
 log = logging.getLogger(__name__)
@@ -30,8 +34,6 @@ BEAT, SILENCE, STOPPING = 10.0, 30.0, 2.0
 SEARCH = 1.0
 """Seconds for a reader to appear: systemd starts pcscd at our first call, and it finds its readers after that."""
 
-_ATTEMPTS = 3
-_GET_UID, _SUCCESS = [0xFF, 0xCA, 0x00, 0x00, 0x00], [0x90, 0x00]
 _GONE = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE
 _HUNG = "pcscd does not answer; start it again: systemctl restart pcscd"
 _REASONS = {
@@ -40,6 +42,11 @@ _REASONS = {
     scard.SCARD_W_SECURITY_VIOLATION: "pcscd refuses this user; give it access_pcsc and access_card in polkit",
     scard.SCARD_E_UNKNOWN_READER: "the reader is gone; plug it in again",
 }
+
+
+class _Hung(DeviceLost):
+    """The thread says nothing."""
+
 
 _Word = Ready | Tap | DeviceLost | None
 """What the thread says: None is a sign of life, DeviceLost its last word."""
@@ -51,6 +58,11 @@ class Driver:
 
     read_point: str
     reader: str | None = None
+    _panel: Panel = field(default_factory=Panel, init=False, repr=False, compare=False)
+
+    async def cue(self, outcome: Outcome) -> None:
+        """On the reader's buzzer and lamps, if it has any that are known."""
+        self._panel.show(outcome)
 
     async def run(self, emit: Emit) -> None:
         loop, said = asyncio.get_running_loop(), asyncio.Queue[_Word]()
@@ -62,19 +74,25 @@ class Driver:
             with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
                 loop.call_soon_threadsafe(said.put_nowait, word)
 
-        watch = _Watch(self, say)
-        threading.Thread(target=watch.run, name=name, daemon=True).start()
+        def beside(work: Callable[[], None]) -> None:
+            threading.Thread(target=work, name=name, daemon=True).start()
+
+        watch = _Watch(self, say, self._panel.attach)
+        beside(watch.run)
         word: _Word = None
         try:
             while not isinstance(word, DeviceLost):
                 if word:
                     await emit(word)
                 word = await _within(SILENCE, said.get())
+                if isinstance(word, _Hung):
+                    # pcscd's library waits by the wall clock: if that was set back, for as long as that.
+                    beside(watch.stir)
+                    word = await _within(STOPPING, said.get())
             raise word
         finally:
             watch.stopping.set()
-            # Also if it is silent: pcscd's library waits by the wall clock, for hours if that was set back.
-            threading.Thread(target=watch.cancel, name=name, daemon=True).start()
+            beside(watch.cancel)
             while not isinstance(word, DeviceLost):
                 word = await _within(STOPPING, said.get())
 
@@ -84,9 +102,24 @@ def attached() -> list[tuple[str, dict[str, str]]]:
     code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     _check(code)
     try:
-        return [(f"PC/SC reader {name}", {"reader": name}) for name in _readers(context)]
+        names = _readers(context)
     finally:
         scard.SCardReleaseContext(context)
+    if not names and (reason := kernel.taken()):
+        raise DeviceLost(reason)
+    return [(f"PC/SC reader {name}", {"reader": name}) for name in names]
+
+
+def beep(keys: Mapping[str, str]) -> None:
+    """Lets the reader that `attached` says so of beep. Raises DeviceLost, with what is to be done."""
+    panel.beep(keys["reader"])
+
+
+def missing(part: str, names: Sequence[str], sys: Path = kernel.SYS) -> str:
+    """Why there is no reader with `part` in its name among those there are, and what is to be done."""
+    if names:
+        return f"no reader with {part!r} in its name, only {', '.join(names)}; plug it in or change `reader`"
+    return kernel.taken(sys) or "no PC/SC reader is attached; plug it in"
 
 
 @dataclass(slots=True)
@@ -96,9 +129,9 @@ class Resting:
     _band: int | None = None
     _left: float = -inf
 
-    def laid(self, uid: str, now: float) -> bool:
-        """Whether that is a new tap; always, if the UID is empty, for then nobody knows who it was."""
-        band = hash(uid) if uid else None
+    def laid(self, card: Card, now: float) -> bool:
+        """Whether that is a new tap; always, if nothing of it could be read, for then nobody knows who it was."""
+        band = hash(card.uid or card.texts) if card.uid or card.texts else None
         new = band is None or band != self._band or now - self._left >= AWAY
         self._band = band
         return new
@@ -113,6 +146,7 @@ class _Watch:
 
     driver: Driver
     say: Callable[[_Word], None]
+    found: Callable[[str], None]
     stopping: threading.Event = field(default_factory=threading.Event)
     _context: int | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -137,10 +171,16 @@ class _Watch:
 
     def cancel(self) -> None:
         """Again and again, for it does nothing unless the thread is waiting. Hangs as long as pcscd does."""
-        while not self._ended.wait(0.01):
-            with self._lock:
-                if self._context is not None:
-                    scard.SCardCancel(self._context)
+        pause = 0.01
+        while not self._ended.wait(pause):
+            pause = min(pause * 2, 1.0)
+            self.stir()
+
+    def stir(self) -> None:
+        """Ends the thread's wait, and with it only the wait."""
+        with self._lock:
+            if self._context is not None:
+                scard.SCardCancel(self._context)
 
     def _find(self, context: int) -> str:
         part, end = self.driver.reader or "", time.monotonic() + SEARCH
@@ -150,8 +190,7 @@ class _Watch:
                 return name
             left = end - time.monotonic()
             if left <= 0 or self.stopping.is_set():
-                others = f"no reader with {part!r} in its name, only {', '.join(names)}; plug it in or change `reader`"
-                raise DeviceLost(others if names else "no PC/SC reader is attached; plug it in")
+                raise DeviceLost(missing(part, names))
             new_reader = (r"\\?PnP?\Notification", scard.SCARD_STATE_UNAWARE)
             scard.SCardGetStatusChange(context, int(left * 1000) + 1, [new_reader])
 
@@ -165,15 +204,18 @@ class _Watch:
             _check(scard.SCARD_E_UNKNOWN_READER if code == scard.SCARD_S_SUCCESS and new & _GONE else code)
             if state == scard.SCARD_STATE_UNAWARE:
                 log.info("%s: reader %s", self.driver.read_point, reader)
+                self.found(reader)
                 self.say(Ready(read_point=self.driver.read_point))
             # Its upper half counts what came and went, so nothing between two calls is missed.
             moved = state == scard.SCARD_STATE_UNAWARE or (new ^ state) >> 16
             if moved and state & scard.SCARD_STATE_PRESENT:
                 resting.left(time.monotonic())
             if moved and new & scard.SCARD_STATE_PRESENT:
-                uid = _uid(context, reader)
-                if resting.laid(uid, time.monotonic()):
-                    self.say(Tap(read_point=self.driver.read_point, value=uid))
+                laid = card.read(context, reader)
+                if resting.laid(laid, time.monotonic()):
+                    at = self.driver.read_point
+                    codes = tuple(Tap(read_point=at, type="code", value=text) for text in laid.texts)
+                    self.say(Tap(read_point=at, value=laid.uid, others=codes))
             state = new
 
 
@@ -182,23 +224,7 @@ async def _within(seconds: float, word: Awaitable[_Word]) -> _Word:
         async with asyncio.timeout(seconds):
             return await word
     except TimeoutError:
-        return DeviceLost(_HUNG)
-
-
-def _uid(context: int, reader: str) -> str:
-    """The card's UID in upper-case hex; empty: it cannot be read, or is a random one, which names nobody."""
-    for _ in range(_ATTEMPTS):
-        code, card, protocol = scard.SCardConnect(
-            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        )
-        if code == scard.SCARD_S_SUCCESS:
-            pci = scard.SCARD_PCI_T0 if protocol == scard.SCARD_PROTOCOL_T0 else scard.SCARD_PCI_T1
-            code, answer = scard.SCardTransmit(card, pci, _GET_UID)
-            scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
-            uid = bytes(answer[:-2])
-            if code == scard.SCARD_S_SUCCESS and answer[-2:] == _SUCCESS and len(uid) in (4, 7, 10):
-                return "" if len(uid) == 4 and uid[0] == 0x08 else uid.hex().upper()
-    return ""
+        return _Hung(_HUNG)
 
 
 def _readers(context: int) -> list[str]:
