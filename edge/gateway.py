@@ -181,6 +181,7 @@ class Gateway:
         )
         self._recorder = Recorder()
         self._reception.answered.append(self._recorder.answered)
+        self._zones.heard.append(self._recorder.heard)
         self._drivers = [
             (driver, DriverHealth(f"{kind}@{driver.read_point}", clock.now().time)) for kind, driver in plan.drivers
         ]

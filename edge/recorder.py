@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.attribution import Answer, Observation
 from edge.floor import EMPTY, Floor
-from edge.model import Moment, Row, Tap
+from edge.model import Moment, Row, Sighting, Tap
 
 NOBODY = "nobody"
 """The value of a tap that names nobody: no UID has this form."""
@@ -32,7 +32,7 @@ class _Recording:
     """The session at each read point, as one who plays the lines would see it."""
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def write(self, moment: Moment, kind: str, read_point: str, **more: str | None) -> None:
+    def write(self, moment: Moment, kind: str, read_point: str, **more: str | float | None) -> None:
         said = {key: value for key, value in more.items() if value is not None}
         at = round(max(0.0, moment.instant - self.start), 3)
         self.lines.append({"at": at, "kind": kind, **said, "read_point": read_point})
@@ -75,6 +75,12 @@ class Recorder:
                 recording.tap(seen.moment, answer.kept, answer.session)
             elif answer.kept and answer.session in (None, recording.sessions.get(at)):
                 recording.write(seen.moment, "scan", at, text=answer.kept.text, symbology=answer.kept.symbology)
+
+    def heard(self, sighting: Sighting, moment: Moment) -> None:
+        """A beacon whose owner consents to that."""
+        for recording in self._recordings:
+            who = {"type": sighting.type, "pseudonym": sighting.pseudonym, "rssi": sighting.rssi}
+            recording.write(moment, "sighting", sighting.read_point, **who)
 
     def committed(self, rows: Iterable[Row], floor: Floor) -> None:
         """Sessions that ended or got their name though nobody tapped."""

@@ -45,11 +45,15 @@ class Change:
 
 
 class Zones:
-    """`owner`: whose a pseudonym is, as the cache has it; `lately`: rows of the last CALM seconds before the start."""
+    """`owner`: whose a pseudonym is, as the cache has it; `lately`: rows of the last CALM seconds before the start.
+
+    `heard` are told of each beacon whose owner consents.
+    """
 
     def __init__(
         self, intake: Intake, rules: Rules, owner: Callable[[str], Customer | None], lately: Iterable[Row] = ()
     ) -> None:
+        self.heard: list[Callable[[Sighting, Moment], None]] = []
         self._intake = intake
         self._rules = rules
         self._owner = owner
@@ -66,6 +70,8 @@ class Zones:
         owner = self._owner(sighting.pseudonym) if sighting.pseudonym else None
         if owner is None or CONSENT not in owner.consents or not _WEAKEST <= sighting.rssi <= _STRONGEST:
             return
+        for tell in self.heard:
+            tell(sighting, moment)
         if (track := self._tracks.get(owner.id)) is None:
             track = Track(-inf)
             self._stirred.set()  # somebody to look after

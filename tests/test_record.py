@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -159,6 +160,33 @@ def test_a_day_recorded_is_a_day_played(
     unclaimed = [event["data"]["gtin"] for event in fresh.of("scan.unclaimed")]
     assert unclaimed == [padded(gtin13(9))], "it waited when somebody came whom nobody knew"
     fresh.stop()
+
+
+def test_of_beacons_only_those_who_consent_to_it_are_recorded(
+    platform: Platform, opened: Callable[..., Store], recording: Callable[[Store], Child], tmp_path: Path
+) -> None:
+    beacons = [f"e2c56db5-dffb-48d2-b060-d0f5a71096e0/1/{minor}" for minor in (1, 2, 3)]
+    platform.customer("c-3", "k-3", "presence")
+    for beacon, customer in zip(beacons, ("c-1", "c-3"), strict=False):
+        platform.change("identifier", pseudonym("ibeacon", beacon), {"type": "ibeacon", "customer": customer})
+    store = opened()
+    recorder = recording(store)
+    for value in beacons:
+        store.fifos["till-1"].write({"kind": "sighting", "type": "ibeacon", "value": value, "rssi": -61})
+    scan(store, gtin13(1))
+    day = tmp_path / "day.jsonl"
+    until(lambda: gtin13(1) in day.read_text(), "the last line")
+    assert recorder.terminate(how=signal.SIGINT) == 0
+    heard, _ = [json.loads(line) for line in day.read_text().splitlines()]
+    assert parse(json.dumps(heard).encode())
+    del heard["at"]
+    assert heard == {
+        "kind": "sighting",
+        "type": "ibeacon",
+        "pseudonym": pseudonym("ibeacon", beacons[1]),
+        "rssi": -61,
+        "read_point": "till-1",
+    }
 
 
 def test_a_kill_a_full_disk_and_a_file_that_is_there_harm_nothing(
