@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -14,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from edge import aside, control, directory, journal, salvage, settings, status
+from edge import aside, broker, control, directory, journal, salvage, settings, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
@@ -346,26 +345,21 @@ async def _page(
         except OSError as error:
             raise CannotStart(
                 f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
-                f" ({os.strerror(error.errno or 0)}); choose another port"
+                f" ({settings.reason(error)}); choose another port"
             ) from None
         yield
 
 
 @asynccontextmanager
 async def _embedded(plan: Plan, cart: settings.Cart) -> AsyncIterator[Server]:
-    from edge import broker
-
     try:
-        apps = broker.read_apps(cart.apps_file) if cart.apps_file else None
-        listen = settings.address(cart.listen or "127.0.0.1:0")
-        websocket = settings.address(cart.websocket) if cart.websocket else None
-        async with broker.running(plan.config.store.data, listen, websocket, apps) as running:
+        async with broker.running(plan.config.store.data, *cart.own, plan.apps, cart.max_age) as running:
             log.info("cart: the embedded broker listens on %s:%d", running.host, running.port)
-            login = (broker.USER, running.password) if apps is not None else (None, None)
+            login = (broker.USER, running.password) if plan.apps is not None else (None, None)
             assert plan.broker
             yield replace(plan.broker, host=running.host, port=running.port, username=login[0], password=login[1])
     except broker.BrokerError as error:
-        raise CannotStart(f"{plan.path}: [cart] broker: {error}") from None
+        raise CannotStart(f"{plan.path}: [cart] {error.key}: {error}") from None
 
 
 def _first(group: BaseExceptionGroup[BaseException], kind: type[_E]) -> _E | None:
