@@ -22,9 +22,10 @@ from edge.envelope import Unreadable
 from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import FULL, Batch, Intake
-from edge.model import Outcome, Row
+from edge.model import Outcome, Reading, Row
+from edge.places import Places
 from edge.plan import CannotStart, Plan, locked
-from edge.ports import Cueing, Unavailable
+from edge.ports import Cueing, Emit, Skipping, Unavailable
 from edge.reception import Reception
 from edge.space import Space
 from edge.supervisor import supervise
@@ -168,6 +169,7 @@ class Gateway:
         self._drivers = [
             (driver, DriverHealth(f"{kind}@{driver.read_point}", clock.now().time)) for kind, driver in plan.drivers
         ]
+        self._cart: Cart | None = None
         self._platform: Platform | None = None
         self._downlink: Downlink | None = None
         sinks: list[Sink] = []
@@ -187,7 +189,8 @@ class Gateway:
         if server and config.cart:
             nudge = self._nudge
             names = store.id, store.gateway, VERSION
-            sinks.append(Cart(server, *names, config.cart.max_age, self._intake, nudge))
+            self._cart = Cart(server, *names, config.cart.max_age, self._intake, nudge)
+            sinks.append(self._cart)
         self._forwarders = [Forwarder(sink, database, self._intake, Backoff()) for sink in sinks]
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
         self._background = asyncio.TaskGroup()
@@ -225,8 +228,13 @@ class Gateway:
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
         sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._forwarders}
-        drivers = [health for _, health in self._drivers]
+        drivers = [
+            replace(health, skipped=driver.skipped) if isinstance(driver, Skipping) else health
+            for driver, health in self._drivers
+        ]
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
+        if self._cart:
+            parts["sinks"]["cart"]["unknown_acks"] = self._cart.unknown_acks
         feed = {"feed": {"reachable": self._downlink.reachable}} if self._downlink else {}
         counts = {"trouble": self.trouble(), "readings": self._reception.counts}
         return {"version": VERSION, **parts, **feed, **counts}
@@ -257,17 +265,23 @@ class Gateway:
         return {"count": count}
 
     def _start(self, group: asyncio.TaskGroup) -> None:
-        for driver, health in self._drivers:
-            report = partial(self._report, health, driver.read_point)
-            group.create_task(
-                supervise(driver, health, self._reception.emit, report, lambda: self._intake.clock.now().time)
-            )
+        places = Places(driver for driver, _ in self._drivers)
+        for number, (driver, health) in enumerate(self._drivers):
+            emit, report = self._emit(places, number), partial(self._report, health, driver.read_point)
+            group.create_task(supervise(driver, health, emit, report, lambda: self._intake.clock.now().time))
         group.create_task(self._write_reports())
         for forwarder in self._forwarders:
             group.create_task(forwarder.run())
         if self._downlink:
             group.create_task(self._downlink.run())
         group.create_task(self._upkeep.run())
+
+    def _emit(self, places: Places, number: int) -> Emit:
+        async def emit(reading: Reading) -> None:
+            places.enter(number, reading)
+            await self._reception.emit(reading)
+
+        return emit
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
