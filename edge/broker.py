@@ -37,6 +37,8 @@ _KEEPER = "keeper"
 _PDEATHSIG = 1
 _STARTS = 10.0
 """Seconds the server may take to listen."""
+_ENDS = 5.0
+"""Seconds it may take to end."""
 _libc = ctypes.CDLL(None)
 
 
@@ -116,7 +118,7 @@ async def running(
 
     Port 0 is a free port. Without `apps` anybody on this machine may connect. Messages are kept `max_age` seconds.
     """
-    found = usable(listen, websocket)
+    found = await _freed(listen, websocket)
     folder = data / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     broker = Embedded(listen[0], listen[1] or _free_port(listen[0]), secrets.token_urlsafe(24))
@@ -130,6 +132,18 @@ async def running(
     finally:
         keeper.cancel()
         await asyncio.wait((keeper,))
+
+
+async def _freed(listen: tuple[str, int], websocket: tuple[str, int] | None) -> str:
+    """`usable`, as soon as the broker of a daemon that was killed has ended too."""
+    end = asyncio.get_running_loop().time() + _ENDS
+    while True:
+        try:
+            return usable(listen, websocket)
+        except BrokerError:
+            if asyncio.get_running_loop().time() > end:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def _keep(start: Callable[[], Awaitable[Process]], child: Process) -> None:

@@ -5,6 +5,7 @@ The loop's own threads are for what must not wait behind them, and its end waits
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,7 +27,7 @@ class Apart:
     def start(self, call: Callable[[], _T]) -> Future[_T]:
         """Begins the call, which cannot be cancelled. Raises StillHangs."""
         if self._last and not self._last.done():
-            raise StillHangs("the attempt before still hangs; does the name server answer?")
+            raise StillHangs(errno.EAGAIN, "the attempt before still hangs; does the name server answer?")
         self._last = returned = Future[_T]()
         returned.set_running_or_notify_cancel()
 

@@ -206,7 +206,8 @@ async def _dial(client: paho.Client, server: Server, arguments: dict[str, Any]) 
     except ssl.SSLError as error:
         raise tls.failed(error, "the broker") from None
     except (OSError, ValueError) as error:
-        raise Unavailable(f"no connection to the broker: {error}", connected=False) from None
+        text = getattr(error, "strerror", None) or error
+        raise Unavailable(f"no connection to the broker: {text}", connected=False) from None
 
 
 async def _welcome(connection: Connection, connected: asyncio.Future[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import json
 import socket
@@ -130,7 +131,7 @@ class _Resolver(AbstractResolver):
             async with asyncio.timeout(LOOKUP):
                 found = await asyncio.wrap_future(self._lookups.start(look_up))
         except TimeoutError:
-            raise OSError("the name lookup takes too long; does the name server answer?") from None
+            raise OSError(errno.EAGAIN, "the name lookup takes too long; does the name server answer?") from None
         return [
             ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=_NUMERIC)
             for kind, _, proto, _, at in found

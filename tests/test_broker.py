@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 from contextlib import closing
@@ -65,6 +67,12 @@ def phone(port: int, cart: str, folder: Path, ended: ExitStack, max_age: int = 8
     ended.callback(app.close)
     app.online()
     return app
+
+
+def reached(port: int) -> bool:
+    """Whether somebody listens there."""
+    with closing(socket.socket()) as wire:
+        return wire.connect_ex(("127.0.0.1", port)) == 0
 
 
 def nats_port(store: Store) -> int:
@@ -135,6 +143,22 @@ def test_what_no_app_takes_does_not_stay(
     store.tap(BANDS["k-1"])
     store.scan(2)
     until(lambda: app.cart == [padded(gtin13(2))], "what was scanned after")
+
+
+def test_the_broker_of_a_killed_daemon_is_waited_for(furnish: Callable[..., Store], platform: Platform) -> None:
+    store = furnish(listen=f"127.0.0.1:{free_port()}")
+    opened(store, platform)
+    (ports,) = (store.data / "broker").glob("*.ports")
+    server = int(re.sub(r"\D", "", ports.stem))
+    os.kill(server, signal.SIGSTOP)  # it has much to put away
+    os.kill(store.pid, signal.SIGKILL)
+    until(lambda: not store.running, "the daemon to be gone")
+    try:
+        store.start()
+        until(lambda: reached(store._kiosk), "the page of the next", 20)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    store.ready()
 
 
 @pytest.mark.parametrize("key", ["listen", "websocket"])

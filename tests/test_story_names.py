@@ -70,6 +70,11 @@ async def test_a_platform_whose_name_hangs_holds_up_nothing_else(silence: list[s
         for _ in range(TRIES):
             with pytest.raises(Unavailable, match="the platform does not answer: TimeoutError"):
                 await platform.call("GET", "/v1/capabilities", timeout=0.1)
+        with pytest.raises(
+            Unavailable, match=r"no connection to the platform: .*the name lookup takes too long"
+        ) as refused:
+            await platform.call("GET", "/v1/capabilities")
+        assert not refused.value.connected
         assert await asyncio.to_thread(lambda: threading.current_thread().name) == "asyncio_0"
     assert silence == ["platform.example"]
 
