@@ -13,7 +13,8 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
@@ -22,13 +23,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.model import SYMBOLOGIES, Lapse, Ready, Scan, Sighting, Tap
-from edge.ports import DeviceLost, Emit
+from edge.ports import DeviceLost, Emit, Taken
 
 log = logging.getLogger(__name__)
 
 LONGEST = 4096
 """Bytes of a line."""
 _CHUNK = 65536
+_NOTHING = 1.0
+"""Seconds until a file without a reading is played again."""
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Pseudonym = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -81,9 +84,13 @@ def parse(raw: bytes) -> _Any:
 class Lines:
     """Cuts what is read into lines. What is no reading is reported with its number, counted and skipped."""
 
-    def __init__(self, path: Path) -> None:
-        self.number = 0
+    def __init__(self) -> None:
         self.skipped = 0
+        self.begin(Path())
+
+    def begin(self, path: Path) -> None:
+        """The next that is fed is the first line of `path`; the count goes on."""
+        self.number = 0
         self._path = path
         self._rest = b""
         self._overlong = False
@@ -104,7 +111,7 @@ class Lines:
         if rest or overlong:
             if half or overlong:
                 self.number += 1
-                self._skip("ends in the middle")
+                self.skip("ends in the middle")
             else:
                 yield from self._take(rest)
 
@@ -114,9 +121,10 @@ class Lines:
             try:
                 yield parse(raw)
             except ValueError as error:
-                self._skip(str(error))
+                self.skip(str(error))
 
-    def _skip(self, reason: str) -> None:
+    def skip(self, reason: str) -> None:
+        """Reports and counts the line that was read last."""
         self.skipped += 1
         log.warning("%s: line %d is skipped: %s", self._path, self.number, reason)
 
@@ -129,6 +137,12 @@ class Driver:
     path: Path
     speed: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     loop: bool = False
+    _lines: Lines = field(default_factory=Lines, init=False, repr=False, compare=False)
+
+    @property
+    def skipped(self) -> int:
+        """Lines that were no reading, or of another driver's read point."""
+        return self._lines.skipped
 
     @property
     def own_time(self) -> bool:
@@ -148,28 +162,31 @@ class Driver:
         start = begun = _boottime()
         read_points: set[str] = set()
         while True:
-            last = begun
+            last, given = begun, False
             with self.path.open("rb") as file:
                 await emit(Ready(read_point=self.read_point))
-                for line in _lines(Lines(self.path), file):
+                for line in self._read(file):
                     instant = _boottime() if line.at is None else begun + line.at
                     last = max(last, instant)
                     if self.speed:
                         await asyncio.sleep(max(0.0, start + (instant - start) / self.speed - _boottime()))
                     reading = self._reading(line, instant)
-                    if self.own_time and reading.read_point not in read_points:
-                        read_points.add(reading.read_point)
-                        await emit(Lapse(read_point=reading.read_point, instant=inf))
-                    await emit(reading)
+                    with self._skipping():
+                        if self.own_time and reading.read_point not in read_points:
+                            await emit(Lapse(read_point=reading.read_point, instant=inf))
+                            read_points.add(reading.read_point)
+                        await emit(reading)
+                        given = True
             if not self.loop:
                 break
             begun = last
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if given else _NOTHING)
         for read_point in read_points:
             await emit(Lapse(read_point=read_point, instant=inf))
 
     async def _follow(self, emit: Emit) -> None:
-        lines = Lines(self.path)
+        lines = self._lines
+        lines.begin(self.path)
         descriptor = _open(self.path)
         try:
             await emit(Ready(read_point=self.read_point))
@@ -177,7 +194,8 @@ class Driver:
                 await _readable(descriptor)
                 chunk = os.read(descriptor, _CHUNK)
                 for line in lines.feed(chunk) if chunk else lines.end(half=True):
-                    await emit(self._reading(line, None))
+                    with self._skipping():
+                        await emit(self._reading(line, None))
                 if not chunk:
                     # Opened before the old one is closed, so that a writer never finds nobody reading.
                     again = _open(self.path)
@@ -185,6 +203,19 @@ class Driver:
                     descriptor = again
         finally:
             os.close(descriptor)
+
+    def _read(self, file: BinaryIO) -> Iterator[_Any]:
+        self._lines.begin(self.path)
+        while chunk := file.read(_CHUNK):
+            yield from self._lines.feed(chunk)
+        yield from self._lines.end(half=False)
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        try:
+            yield
+        except Taken as error:
+            self._lines.skip(str(error))
 
     def _reading(self, line: _Any, instant: float | None) -> Tap | Scan | Sighting:
         at = line.read_point or self.read_point
@@ -197,12 +228,6 @@ class Driver:
                 return Sighting(
                     read_point=at, type=beacon, rssi=rssi, value=value or "", pseudonym=pseudonym, instant=instant
                 )
-
-
-def _lines(lines: Lines, file: BinaryIO) -> Iterator[_Any]:
-    while chunk := file.read(_CHUNK):
-        yield from lines.feed(chunk)
-    yield from lines.end(half=False)
 
 
 def _boottime() -> float:

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from edge.journal import Stored
 
 ASKED, TAKEN_BACK = 1, 2
@@ -19,12 +21,14 @@ ASKED, TAKEN_BACK = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A refused event, as people are told of it. `id`, `type` and `time` are the event's."""
+    """A refused event, as people are told of it. `id`, `type`, `time` and `gtin` are the event's."""
 
     sink: str
     seq: int
     id: str
     type: str
+    time: str
+    gtin: str | None
     reason: str
 
 
@@ -69,9 +73,14 @@ def waiting(connection: sqlite3.Connection, sink: str, limit: int) -> list[Store
 def listed(connection: sqlite3.Connection, ids: Collection[str] = ()) -> list[Aside]:
     """All that is aside, or only the events with these ids."""
     found = connection.execute(
-        "SELECT a.sink, a.seq, r.id, r.kind, a.reason FROM aside a JOIN row r USING (seq) ORDER BY a.seq, a.sink"
+        "SELECT a.sink, a.seq, r.id, r.kind, r.body, a.reason FROM aside a JOIN row r USING (seq)"
+        " ORDER BY a.seq, a.sink"
     )
-    rows = [Aside(sink, seq, str(uuid.UUID(bytes=id)), kind, reason) for sink, seq, id, kind, reason in found]
+    rows = []
+    for sink, seq, id, kind, body, reason in found:
+        event = msgspec.json.decode(body)
+        gtin = event["data"].get("gtin")
+        rows.append(Aside(sink, seq, str(uuid.UUID(bytes=id)), kind, event["time"], gtin, reason))
     chosen = frozenset(ids)
     return [row for row in rows if not chosen or row.id in chosen]
 

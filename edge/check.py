@@ -8,11 +8,12 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from edge import control
+from edge import broker, control
 from edge.clock import synchronised
 from edge.model import Reading, Ready
 from edge.plan import Plan
 from edge.ports import DeviceLost, Driver, Unavailable
+from edge.settings import Cart
 from sync import mqtt
 from sync.platform import Platform
 
@@ -38,13 +39,17 @@ async def check(plan: Plan) -> AsyncIterator[Finding]:
     yield _disk(plan)
     clock = "synchronised" if synchronised() else "not synchronised; set up time synchronisation (systemd-timesyncd)"
     yield Finding("clock", synchronised(), clock)
-    if plan.broker:
-        yield await _broker(plan)
-    if plan.config.platform:
-        yield await _platform(plan)
     try:
         answer = await asyncio.to_thread(control.ask, plan.config.store.data, "status")
     except control.NoDaemon:
+        answer = None
+    if plan.config.cart and plan.config.cart.broker == "embedded":
+        yield _embedded(plan.config.cart, running=answer is not None)
+    elif plan.broker:
+        yield await _broker(plan)
+    if plan.config.platform:
+        yield await _platform(plan)
+    if answer is None:
         for kind, driver in plan.drivers:
             yield await _driver(f"{kind}@{driver.read_point}", driver)
     else:
@@ -64,10 +69,17 @@ def _disk(plan: Plan) -> Finding:
     return Finding("disk", True, f"{store.data}: {free // 10**6} MB free")
 
 
+def _embedded(cart: Cart, *, running: bool) -> Finding:
+    try:
+        if not running:  # else it has its ports itself
+            broker.usable(*cart.own)
+    except broker.BrokerError as error:
+        return Finding("broker", False, f"[cart] {error.key}: {error}")
+    return Finding("broker", True, "embedded, and runs" if running else "embedded; `cartwire run` starts it")
+
+
 async def _broker(plan: Plan) -> Finding:
     assert plan.broker
-    if plan.config.cart and plan.config.cart.broker == "embedded":
-        return Finding("broker", True, "embedded; `cartwire run` starts it")
     server = replace(plan.broker, client_id=f"{plan.broker.client_id}-check", session_expiry=0)
     topic = f"cartwire/v1/gateways/{plan.config.store.id}/{plan.config.store.gateway}/check"
     try:

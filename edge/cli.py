@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
@@ -21,14 +21,11 @@ from typing import Any
 
 import msgspec
 
-from edge import aside, control, journal, settings
+from edge import aside, control, following, journal, readable, settings
 from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
 
-_FOLLOW = 0.2
-"""Seconds between two looks of `events --follow`."""
-_PAGE = 500
 _BEEP = 1.0
 """Seconds between two devices that beep."""
 
@@ -58,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it runs there is nothing to stop
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     from edge import gateway, plan
 
@@ -75,17 +73,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def events(arguments: argparse.Namespace) -> int:
     """Prints the journal's events."""
-    connection = reader(settings.load(arguments.config).store.data / FILE)
-    for body in _events(connection, _since(connection, arguments.since), follow=arguments.follow):
-        sys.stdout.write((body.decode() if arguments.json else _readable(body)) + "\n")
-        sys.stdout.flush()
+    path = settings.load(arguments.config).store.data / FILE
+    with closing(reader(path)) as connection:
+        since = _since(connection, arguments.since)
+        found = following.follow(path, since) if arguments.follow else following.events(connection, since)
+        for event in found:
+            sys.stdout.write((event.body.decode() if arguments.json else readable.event(event.body)) + "\n")
+            sys.stdout.flush()
     return 0
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Asks the running daemon how it is."""
     answer = control.ask(settings.load(arguments.config).store.data, "status")
-    print(msgspec.json.encode(answer).decode() if arguments.json else _table(answer))
+    print(msgspec.json.encode(answer).decode() if arguments.json else readable.status(answer))
     return 0
 
 
@@ -131,11 +132,7 @@ def rejected(arguments: argparse.Namespace) -> int:
     if arguments.what != "list":
         _refuse(control.ask(data, "rejected", arguments.what, *arguments.ids))
     for row in rows:
-        print(
-            msgspec.json.encode(row).decode()
-            if arguments.json
-            else f"{row.sink:<9} {row.id}  {row.type:<20}  {row.reason}"
-        )
+        print(msgspec.json.encode(row).decode() if arguments.json else readable.refused(row))
     if not arguments.json:
         print(
             {"list": "{} refused", "retry": "{} will be tried again", "drop": "{} dropped"}[arguments.what].format(
@@ -258,13 +255,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("what", choices=("list", "retry", "drop"))
     sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")
     sub.add_argument("--json", action="store_true", help="one object a line")
-    sub = commands.add_parser("demo", help="a whole store on this machine: no hardware, no root; Ctrl-C ends it")
-    sub.set_defaults(command=demo)
+    sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
     sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
     sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
     _verify(commands)
     sub = commands.add_parser("sandbox-platform", help="a small platform that keeps the contract", add_help=False)
     sub.set_defaults(command=sandbox)
+    sub.add_argument("--config", help=argparse.SUPPRESS)  # as with every command; there is nothing in it for this one
     return parser
 
 
@@ -287,6 +284,7 @@ BAD  is not: what it wants; what was answered
 exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no sense""",
     )
     sub.set_defaults(command=verify)
+    sub.add_argument("--config", help=argparse.SUPPRESS)
     sub.add_argument("url", metavar="URL", help="as in [platform] url: https://HOST; http:// to this machine only")
     sub.add_argument("--token-file", type=Path, metavar="F", help="the bearer token of a gateway")
     sub.add_argument("--ca-file", type=Path, metavar="F", help="certificates to trust instead of the system's")
@@ -300,25 +298,20 @@ exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no 
 
 
 async def _until_stopped(daemon: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.ensure_future(daemon)
+    """The first signal ends it; more, up to the last moment of the process, change nothing."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(daemon)
+
+    def stop(*_: object) -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_IGN)
+        loop.call_soon_threadsafe(task.cancel)
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+        signal.signal(name, stop)
     try:
         await task
     except asyncio.CancelledError:
         logging.getLogger(__name__).info("stopped")
-
-
-def _events(connection: sqlite3.Connection, since: int, *, follow: bool) -> Iterator[bytes]:
-    while True:
-        found = journal.events(connection, since, _PAGE)
-        for event in found:
-            yield event.body
-            since = event.seq
-        if not found:
-            if not follow:
-                return
-            time.sleep(_FOLLOW)  # another process writes: there is nothing to wait on
 
 
 def _since(connection: sqlite3.Connection, text: str) -> int:
@@ -328,34 +321,6 @@ def _since(connection: sqlite3.Connection, text: str) -> int:
     if name and not journal.knows(connection, name):
         raise Refused(f"--since {text}: this database has no journal {name}")
     return int(seq)
-
-
-def _readable(body: bytes) -> str:
-    event = msgspec.json.decode(body)
-    data = {key: value for key, value in event["data"].items() if key not in ("product", "pseudonym", "session")}
-    product = event["data"].get("product")
-    if product:
-        data["product"] = product["name"]
-    kind = event["type"].removeprefix("cartwire.").removesuffix(".v1")
-    return f"{event['seq']:>8}  {event['time']}  {kind:<20}  " + "  ".join(
-        f"{key}={value}" for key, value in data.items() if value is not None
-    )
-
-
-def _table(status: dict[str, object]) -> str:
-    lines: list[str] = []
-
-    def walk(prefix: str, value: object) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}{key} ", inner)
-        elif isinstance(value, list):
-            lines.extend(prefix + "  ".join(f"{v}" for v in entry.values() if v) for entry in value)
-        else:
-            lines.append(f"{prefix}{value}")
-
-    walk("", status)
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -286,10 +286,11 @@ def _unclaimed(scan: Row, *, live: bool = True) -> Row:
 
 
 def _named(product: Mapping[str, Any] | None, *languages: str | None) -> Mapping[str, Any] | None:
-    """The product with its name in the first of `languages` there is, else in any."""
+    """The product with its name in the first of `languages` there is, else in any; `ko-KR` is content with `ko`."""
     if product is None or not isinstance(names := product.get("name"), Mapping):
         return product
-    found = next((names[language] for language in languages if language in names), None)
+    tags = (tag for language in languages if language for tag in (language, language.partition("-")[0]))
+    found = next((names[tag] for tag in tags if tag in names), None)
     return {**product, "name": found if found is not None else next(iter(names.values()), "")}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import shlex
 import sqlite3
@@ -15,7 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from edge import aside, control, directory, journal, presence, salvage, settings, status
+from edge import aside, broker, control, directory, journal, presence, salvage, settings, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
@@ -25,9 +24,10 @@ from edge.envelope import Unreadable
 from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import FULL, Batch, Intake
-from edge.model import Outcome, Row
+from edge.model import Outcome, Reading, Row
+from edge.places import Places
 from edge.plan import CannotStart, Plan, locked
-from edge.ports import Cueing, Unavailable
+from edge.ports import Cueing, Emit, Skipping, Unavailable
 from edge.reception import Reception
 from edge.recorder import Recorder
 from edge.sound import Sound
@@ -192,6 +192,7 @@ class Gateway:
         ]
         if config.cue.files:
             self._cues.append((None, Cues("[cue]", Sound(tuple(shlex.split(config.cue.player)), config.cue.files))))
+        self._cart: Cart | None = None
         self._platform: Platform | None = None
         self._downlink: Downlink | None = None
         sinks: list[Sink] = []
@@ -211,7 +212,8 @@ class Gateway:
         if server and config.cart:
             nudge = self._nudge
             names = store.id, store.gateway, VERSION
-            sinks.append(Cart(server, *names, config.cart.max_age, self._intake, nudge))
+            self._cart = Cart(server, *names, config.cart.max_age, self._intake, nudge)
+            sinks.append(self._cart)
         self._forwarders = [Forwarder(sink, database, self._intake, Backoff()) for sink in sinks]
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
         self._background = asyncio.TaskGroup()
@@ -250,8 +252,13 @@ class Gateway:
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
         sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._forwarders}
-        drivers = [health for _, health in self._drivers]
+        drivers = [
+            replace(health, skipped=driver.skipped) if isinstance(driver, Skipping) else health
+            for driver, health in self._drivers
+        ]
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
+        if self._cart:
+            parts["sinks"]["cart"]["unknown_acks"] = self._cart.unknown_acks
         feed = {"feed": {"reachable": self._downlink.reachable}} if self._downlink else {}
         counts = {"trouble": self.trouble(), "readings": self._reception.counts}
         return {"version": VERSION, **parts, **feed, **counts}
@@ -286,11 +293,10 @@ class Gateway:
         return self._recorder.lines(self._intake.clock.instant())
 
     def _start(self, group: asyncio.TaskGroup) -> None:
-        for driver, health in self._drivers:
-            report = partial(self._report, health, driver.read_point)
-            group.create_task(
-                supervise(driver, health, self._reception.emit, report, lambda: self._intake.clock.now().time)
-            )
+        places = Places(driver for driver, _ in self._drivers)
+        for number, (driver, health) in enumerate(self._drivers):
+            emit, report = self._emit(places, number), partial(self._report, health, driver.read_point)
+            group.create_task(supervise(driver, health, emit, report, lambda: self._intake.clock.now().time))
         group.create_task(self._zones.run())
         for _, cues in self._cues:
             group.create_task(cues.run())
@@ -300,6 +306,13 @@ class Gateway:
         if self._downlink:
             group.create_task(self._downlink.run())
         group.create_task(self._upkeep.run())
+
+    def _emit(self, places: Places, number: int) -> Emit:
+        async def emit(reading: Reading) -> None:
+            places.enter(number, reading)
+            await self._reception.emit(reading)
+
+        return emit
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
@@ -391,26 +404,21 @@ async def _page(
         except OSError as error:
             raise CannotStart(
                 f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
-                f" ({os.strerror(error.errno or 0)}); choose another port"
+                f" ({settings.reason(error)}); choose another port"
             ) from None
         yield
 
 
 @asynccontextmanager
 async def _embedded(plan: Plan, cart: settings.Cart) -> AsyncIterator[Server]:
-    from edge import broker
-
     try:
-        apps = broker.read_apps(cart.apps_file) if cart.apps_file else None
-        listen = settings.address(cart.listen or "127.0.0.1:0")
-        websocket = settings.address(cart.websocket) if cart.websocket else None
-        async with broker.running(plan.config.store.data, listen, websocket, apps) as running:
+        async with broker.running(plan.config.store.data, *cart.own, plan.apps, cart.max_age) as running:
             log.info("cart: the embedded broker listens on %s:%d", running.host, running.port)
-            login = (broker.USER, running.password) if apps is not None else (None, None)
+            login = (broker.USER, running.password) if plan.apps is not None else (None, None)
             assert plan.broker
             yield replace(plan.broker, host=running.host, port=running.port, username=login[0], password=login[1])
     except broker.BrokerError as error:
-        raise CannotStart(f"{plan.path}: [cart] broker: {error}") from None
+        raise CannotStart(f"{plan.path}: [cart] {error.key}: {error}") from None
 
 
 def _first(group: BaseExceptionGroup[BaseException], kind: type[_E]) -> _E | None:

@@ -19,9 +19,13 @@ class SinkHealth:
 
 @dataclass(slots=True)
 class DriverHealth:
-    """One driver, named `kind@read_point`. `since`: milliseconds since 1970, as the clock said it then."""
+    """One driver, named `kind@read_point`. `since`: milliseconds since 1970, as the clock said it then.
+
+    `skipped`: what it got since the start that was no reading, where it counts that.
+    """
 
     driver: str
     since: int
     state: DriverState = "ok"
     reason: str = ""
+    skipped: int = 0

@@ -282,8 +282,16 @@ def delivered(connection: sqlite3.Connection, *sinks: str) -> int:
 def knows(connection: sqlite3.Connection, id: str) -> bool:
     """Whether rows of the journal `id` are here: this database's own, or one it was salvaged from."""
     own = "SELECT 1 FROM meta WHERE key = 'journal' AND value = ?"
-    salvaged = "SELECT 1 FROM row WHERE kind = 'journal.opened' AND instr(CAST(body AS TEXT), ?)"
+    salvaged = (
+        "SELECT 1 FROM row WHERE kind = 'journal.opened' AND ? IN"
+        " (json_extract(CAST(body AS TEXT), '$.journal'), json_extract(CAST(body AS TEXT), '$.data.previous'))"
+    )
     return any(connection.execute(select, (id,)).fetchone() for select in (own, salvaged))
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    """Whether the database has its journal: before that a salvage still fills it."""
+    return connection.execute("SELECT 1 FROM meta WHERE key = 'journal'").fetchone() is not None
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge import settings
+from edge.broker import App, BrokerError, read_apps
 from edge.ports import Driver
 from edge.settings import Cart, Platform, Settings, SettingsError, secret
 from sync import tls
@@ -34,6 +35,7 @@ class Plan:
     key: bytes
     drivers: tuple[tuple[str, Driver], ...]
     broker: Server | None
+    apps: tuple[App, ...] | None
     platform_tls: ssl.SSLContext | None
     platform_token: str | None
 
@@ -52,6 +54,7 @@ def make(path: Path) -> Plan:
             key,
             drivers,
             broker,
+            _apps(config.cart) if config.cart else None,
             _tls("[platform]", platform) if platform and platform.url.startswith("https:") else None,
             secret(platform.token_file) if platform else None,
         )
@@ -84,6 +87,8 @@ def _drivers(config: Settings, base: Path) -> Iterator[tuple[str, Driver]]:
     for number, table in enumerate(config.driver, 1):
         kind, where = table["kind"], f"[[driver]] {number}"
         driver = settings.driver(table, driver_class(kind, where), where, base)
+        if not driver.read_point:
+            raise SettingsError(f'{where} read_point: is empty; name the place, such as "till-1"')
         own_time = bool(getattr(driver, "own_time", False))
         if driver.read_point in taken and (own_time or taken[driver.read_point]):
             raise SettingsError(f"{where} read_point: a replay at another speed than 1 has {driver.read_point!r} alone")
@@ -118,6 +123,13 @@ def _server(config: Settings, cart: Cart) -> Server:
         password=secret(cart.password_file),
         tls=_tls("[cart]", cart) if secure else None,
     )
+
+
+def _apps(cart: Cart) -> tuple[App, ...] | None:
+    try:
+        return tuple(read_apps(cart.apps_file)) if cart.apps_file else None
+    except BrokerError as error:
+        raise SettingsError(f"[cart] {error.key}: {error}") from None
 
 
 def _tls(where: str, table: Cart | Platform) -> ssl.SSLContext:

@@ -1,7 +1,8 @@
-"""Where the core meets the world: what a driver and a sink are, and the two errors that cross.
+"""Where the core meets the world: what a driver and a sink are, and the three errors that cross.
 
     Exception
     ├── DeviceLost    a driver's device is gone or does not answer: start it again later
+    ├── Taken         a reading is not taken: its read point is another driver's
     └── Unavailable   a sink or the platform cannot be reached now: stand still, back off, try again
 
 A library's own exceptions stop at the file that uses the library.
@@ -15,7 +16,10 @@ from typing import Literal, Protocol, runtime_checkable
 from edge.model import Outcome, Reading
 
 Emit = Callable[[Reading], Awaitable[None]]
-"""Hands a reading on; returns when it has been taken, which is before it is accepted."""
+"""Hands a reading on; returns when it has been taken, which is before it is accepted. Raises Taken.
+
+A driver that reads at its own `read_point` only never meets Taken.
+"""
 
 
 class Source(str):
@@ -47,6 +51,18 @@ class Cueing(Protocol):
     """A driver whose device can beep or light up."""
 
     async def cue(self, outcome: Outcome) -> None: ...
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A driver that counts what it got and what was no reading."""
+
+    @property
+    def skipped(self) -> int: ...
+
+
+class Taken(Exception):
+    """The read point belongs to another driver; the text says why."""
 
 
 class DeviceLost(Exception):

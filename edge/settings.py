@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -50,7 +53,19 @@ _WANTED = {
     Duration: 'a duration such as "10s"',
     Size: 'a size such as "64MB"',
 }
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z", description="1 to 32 of a-z, 0-9 and -")]
+Place = Annotated[str, Meta(min_length=1, description='the name of a place, such as "till-1"')]
+_Language = Annotated[
+    str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", description='a language such as "ko" or "ko-KR"')
+]
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +76,7 @@ class Store(_Table, frozen=True, kw_only=True):
     id: Name
     gateway: Name
     timezone: str = "UTC"
-    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")] = "en"
+    language: _Language = "en"
     data: Path = Path("/var/lib/cartwire")
     pseudonym_key_file: Path
     capacity: Size = Size(2 * 10**9)
@@ -82,6 +97,11 @@ class Cart(_Table, frozen=True, kw_only=True):
     websocket: str | None = None
     apps_file: Path | None = None
 
+    @property
+    def own(self) -> tuple[tuple[str, int], tuple[str, int] | None]:
+        """Where the embedded broker listens: for MQTT, and over websockets."""
+        return address(self.listen or "127.0.0.1:0"), address(self.websocket) if self.websocket else None
+
 
 class Platform(_Table, frozen=True, kw_only=True):
     url: str
@@ -96,7 +116,7 @@ class Platform(_Table, frozen=True, kw_only=True):
 
 
 class InStoreLabel(_Table, frozen=True, kw_only=True):
-    prefix: Annotated[str, Meta(pattern=r"^[0-9]+\Z")]
+    prefix: Annotated[str, Meta(pattern=r"^[0-9]+\Z", description="digits in quotes")]
     item: Annotated[int, Meta(ge=1)]
     value: Annotated[int, Meta(ge=1)]
     decimals: Annotated[int, Meta(ge=0)] = 0
@@ -126,7 +146,7 @@ class Presence(_Table, frozen=True, kw_only=True):
 
 class Kiosk(_Table, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
-    read_point: str = "desk"
+    read_point: Place = "desk"
 
 
 class Cue(_Table, frozen=True, kw_only=True):
@@ -166,7 +186,7 @@ def load(path: Path) -> Settings:
         settings = msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
         _check(settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_where(str(error))}") from None
+        raise SettingsError(f"{path}: {said(error, Settings)}") from None
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
     return settings
@@ -187,17 +207,20 @@ def driver(table: Mapping[str, Any], cls: type[_T], where: str, base: Path) -> _
     try:
         return msgspec.convert(rest, cls, dec_hook=_hook(base))
     except msgspec.ValidationError as error:
-        raise SettingsError(_where(str(error), where)) from None
+        raise SettingsError(said(error, cls, where)) from None
     except ValueError as error:
         raise SettingsError(f"{where} {error}") from None
 
 
 def secret(path: Path | None) -> str | None:
-    """The text of a token or password file without its line end."""
+    """The text of a token or password file without its line end. Raises SettingsError."""
     try:
-        return None if path is None else path.read_text("utf-8").rstrip("\r\n")
+        text = None if path is None else path.read_text("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise SettingsError(f"{path}: is not text; a token or password is one line of UTF-8") from None
+        text = ""
+    if text is not None and (not text or not text.isprintable()):
+        raise SettingsError(f"{path} is empty or no text; a token or password is one line of UTF-8")
+    return text
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -206,6 +229,11 @@ def address(listen: str) -> tuple[str, int]:
     if not parts.hostname or parts.port is None or parts.path or parts.username:
         raise ValueError(f'is not "host:port": {listen!r}')
     return parts.hostname, parts.port
+
+
+def reason(error: OSError) -> str:
+    """Why the system refuses, in its own words; a name lookup has numbers of its own."""
+    return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
 
 
 def is_loopback(host: str) -> bool:
@@ -231,17 +259,32 @@ def _hook(base: Path) -> Any:
     return convert
 
 
-def _where(message: str, table: str = "") -> str:
-    """msgspec's `… - at `$.cart.max_age`` as `[cart] max_age: …`."""
-    text, _, path = message.partition(" - at `$")
+def said(error: Exception, root: object, table: str = "") -> str:
+    """What msgspec found wrong with a `root`, for people: `… - at `$.cart.max_age`` as `[cart] max_age: …`."""
+    text, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     if missing := re.fullmatch(r"Object (?:missing required|contains unknown) field `(.*)`", text):
         text = "is missing" if "missing" in text else "unknown key; see the annotated edge.toml for those there are"
         path = f"{path}.{missing[1]}".lstrip(".")
+    elif wanted := _wanted(root, path):
+        text = f"must be {wanted}"
+    else:
+        text = re.sub(r"`(\w+)`", lambda word: _WORDS.get(word[1], word[0]), text)
     if table:
         return f"{table} {path}: {text}" if path else f"{table} {text}"
     head, _, key = path.partition(".")
     return f"[{head}] {key}: {text}" if key else f"{head}: {text}" if head else text
+
+
+def _wanted(kind: Any, path: str) -> str:
+    """What may stand at `path` in a `kind`, if its type says it."""
+    for name in re.findall(r"[A-Za-z_]\w*", path):
+        kind = get_type_hints(kind, include_extras=True).get(name) if isinstance(kind, type) else None
+        while get_origin(kind) in (Union, UnionType, tuple, list):
+            kind = next(inner for inner in get_args(kind) if inner is not NoneType)
+    if get_origin(kind) is Literal:
+        return " or ".join(map(json.dumps, get_args(kind)))
+    return next((meta.description for meta in get_args(kind) if isinstance(meta, Meta) and meta.description), "")
 
 
 def _check(s: Settings) -> None:
@@ -299,8 +342,14 @@ def _check_cart(cart: Cart) -> None:
         for key in own[:2]:
             if getattr(cart, key):
                 _check_listen(f"[cart] {key}", getattr(cart, key))
+        for key in ("username", "password_file", "ca_file", "cert_file", "key_file"):
+            _require(
+                getattr(cart, key) is None,
+                f"[cart] {key}: is not for the embedded broker; who may connect stands in apps_file",
+            )
     else:
         _check_url("[cart] broker", cart.broker, "mqtts", "mqtt")
+        _require(not urlsplit(cart.broker).path, f"[cart] broker: must end with the port: {cart.broker!r}")
         for key in own:
             _require(getattr(cart, key) is None, f'[cart] {key}: is for broker = "embedded" only')
     _require(cart.max_age >= 1, "[cart] max_age: must be at least 1s")
@@ -329,6 +378,7 @@ def _check_url(where: str, url: str, secure: str, plain: str) -> None:
         host, parts = None, urlsplit("")
     _require(bool(host) and parts.scheme in (secure, plain), f"{where}: is no {secure}:// address: {url!r}")
     _require(parts.username is None, f"{where}: must not hold a user or password")
+    _require(not parts.query and not parts.fragment, f"{where}: must not hold ? or #")
     allowed = parts.scheme == secure or is_loopback(host or "")
     _require(allowed, f"{where}: {plain}:// is for this machine only; use {secure}://")
 
@@ -344,6 +394,11 @@ def _check_files(where: str, table: Cart | Platform) -> None:
     for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
         if path := getattr(table, key, None):
             _file(f"{where} {key}", path)
+    for key in ("password_file", "token_file"):
+        try:
+            secret(getattr(table, key, None))
+        except SettingsError as error:
+            raise SettingsError(f"{where} {key}: {error}") from None
     paired = (table.cert_file is None) == (table.key_file is None)
     _require(paired, f"{where} cert_file: cert_file and key_file go together")
 

@@ -50,7 +50,14 @@ def _report(
         "held": journal.held_scans(connection) + claimed,
         "sinks": {name: _sink(connection, name, now, *sink) for name, sink in sinks.items()},
         "drivers": [
-            {"driver": d.driver, "state": d.state, "since": timestamp(d.since), "reason": d.reason} for d in drivers
+            {
+                "driver": d.driver,
+                "state": d.state,
+                "since": timestamp(d.since),
+                "reason": d.reason,
+                "skipped": d.skipped,
+            }
+            for d in drivers
         ],
     }
 

@@ -13,7 +13,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from paho.mqtt import client as paho
@@ -24,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.ports import Unavailable
 from sync import tls
+from sync.apart import Apart
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Server:
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
+    dials: Apart = field(default_factory=Apart, compare=False, repr=False)
 
 
 def properties(packet: int, **values: object) -> Properties:
@@ -72,11 +75,10 @@ class Message:
 class Connection:
     """An open connection. `lost` is set when it is over, and then nothing works any more."""
 
-    def __init__(self, client: paho.Client, loop: asyncio.AbstractEventLoop, *, v5: bool) -> None:
+    def __init__(self, client: paho.Client, loop: asyncio.AbstractEventLoop) -> None:
         self.lost: asyncio.Future[Unavailable] = loop.create_future()
         self.window = WINDOW
         self._client = client
-        self._v5 = v5
         self._acks: dict[int, asyncio.Future[int]] = {}
 
     def publish(
@@ -151,7 +153,7 @@ async def connect(
     client.will_set(*will, qos=1, retain=True)
     if server.tls:
         client.tls_set_context(server.tls)
-    connection = Connection(client, loop, v5=server.v5)
+    connection = Connection(client, loop)
     connected: asyncio.Future[int] = loop.create_future()
     _wire(client, connection, connected, on_message, loop)
     arguments: dict[str, Any] = {"keepalive": KEEPALIVE}
@@ -192,18 +194,20 @@ async def connect(
 
 
 async def _dial(client: paho.Client, server: Server, arguments: dict[str, Any]) -> None:
-    """TCP and TLS, within CONNECT. paho itself would give a handshake its whole keepalive."""
-    dialling = asyncio.ensure_future(asyncio.to_thread(client.connect, server.host, server.port, **arguments))
+    """Name, TCP and TLS, within CONNECT. paho itself would give a handshake its whole keepalive."""
     try:
-        async with asyncio.timeout(CONNECT):
-            await asyncio.shield(dialling)
-    except TimeoutError:
-        dialling.add_done_callback(lambda done: done.cancelled() or done.exception() or client.disconnect())
-        raise Unavailable("no connection to the broker: it takes too long", connected=False) from None
+        dialling = server.dials.start(partial(client.connect, server.host, server.port, **arguments))
+        try:
+            async with asyncio.timeout(CONNECT):
+                await asyncio.wrap_future(dialling)
+        except TimeoutError:
+            dialling.add_done_callback(lambda late: late.exception() or client.disconnect())
+            raise Unavailable("no connection to the broker: it takes too long", connected=False) from None
     except ssl.SSLError as error:
         raise tls.failed(error, "the broker") from None
     except (OSError, ValueError) as error:
-        raise Unavailable(f"no connection to the broker: {error}", connected=False) from None
+        text = getattr(error, "strerror", None) or error
+        raise Unavailable(f"no connection to the broker: {text}", connected=False) from None
 
 
 async def _welcome(connection: Connection, connected: asyncio.Future[int]) -> None:

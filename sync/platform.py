@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
 from typing import TypeVar
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from edge.ports import Unavailable
 from sync import tls
+from sync.apart import Apart
 
 _T = TypeVar("_T")
 CONNECT = 1.0
 REQUEST = 10.0
 """Seconds a connection attempt and a whole request may take."""
+LOOKUP = 8.0
+"""Seconds a name may take, which is when the second name server has been asked too."""
 LONGEST_WAIT = 3600.0
 """Seconds of Retry-After that are believed."""
 REFUSED = 60.0
 """Seconds until a platform that does not want us is asked again."""
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _BIGGEST = 64 * 1024 * 1024
 _NO_CONNECTION = (
     *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
@@ -68,7 +76,7 @@ class Platform:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        connector = aiohttp.TCPConnector(ssl=self._tls or True)
+        connector = aiohttp.TCPConnector(ssl=self._tls or True, resolver=_Resolver())
         timeout = aiohttp.ClientTimeout(total=REQUEST, sock_connect=CONNECT)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
             self._session = session
@@ -106,7 +114,31 @@ class Platform:
         except _NO_CONNECTION as error:
             raise Unavailable(f"no connection to the platform: {error}", connected=False) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Unavailable(f"the platform does not answer: {error or type(error).__name__}") from None
+            raise Unavailable(f"the platform does not answer: {str(error) or type(error).__name__}") from None
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up apart: a name server that does not answer holds up nothing else."""
+
+    def __init__(self) -> None:
+        self._lookups = Apart()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        try:
+            async with asyncio.timeout(LOOKUP):
+                found = await asyncio.wrap_future(self._lookups.start(look_up))
+        except TimeoutError:
+            raise OSError(errno.EAGAIN, "the name lookup takes too long; does the name server answer?") from None
+        return [
+            ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=_NUMERIC)
+            for kind, _, proto, _, at in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
 
 def _untrusted(error: Exception) -> Unavailable:

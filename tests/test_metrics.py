@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client.parser import text_string_to_metric_families
 
 from peers.process import until
@@ -12,8 +15,10 @@ from peers.store import Store, pseudonym
 if TYPE_CHECKING:
     from conftest import Platform
     from peers.app import App
+    from peers.brokers import Mosquitto
 
 BAND = "04A1B2C3D4E5F6"
+NOBODYS = "019aa2f1-0000-7000-8000-000000000000"
 
 
 def figures(store: Store) -> dict[tuple[str, ...], float]:
@@ -29,7 +34,7 @@ def figures(store: Store) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_a_days_figures(store: Store, platform: Platform, app: App) -> None:
+def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosquitto) -> None:
     platform.customer("c-secret", "k-1", "cart")
     platform.band(pseudonym("nfc", BAND), "c-secret")
     store.start()
@@ -39,6 +44,17 @@ def test_a_days_figures(store: Store, platform: Platform, app: App) -> None:
     for n in range(3):
         store.scan(n)
     until(lambda: len(store.of("cart.item_confirmed")) == 3, "three items", 10)
+    acks = Client(CallbackAPIVersion.VERSION2)
+    acks.connect("127.0.0.1", broker.port)
+    acks.loop_start()
+    acks.publish("cartwire/v1/gateways/gangnam/gw-1/acks", json.dumps({"id": NOBODYS}), 1).wait_for_publish(10)
+    acks.loop_stop()
+    acks.disconnect()
+    store.fifos["till-1"].write({"kind": "no reading"})
+    until(lambda: figures(store)["unknown_acks_total", "cart"] == 1, "the ack to be counted")
+    until(lambda: figures(store)["driver_skipped_total", "replay@till-1"] == 1, "the line to be counted")
+    told = store.status()
+    assert (told["sinks"]["cart"]["unknown_acks"], told["drivers"][0]["skipped"]) == (1, 1)
     platform.kill()
     store.scan(4)
     until(lambda: figures(store)["sink_state", "platform", "unavailable"] == 1, "the platform to be missed", 20)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from pathlib import Path
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers import replay
 from drivers.replay import LONGEST, Lines, parse
+from edge.model import Lapse, Reading, Ready, Scan
+from edge.places import Places
+from edge.ports import Driver, Emit, Taken
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = b'{"kind":"scan","text":"8801045600130"}'
 
@@ -72,7 +81,7 @@ def test_what_is_wrong_is_said_without_what_it_holds(line: bytes) -> None:
 
 
 def test_what_is_no_line_is_counted_and_skipped() -> None:
-    lines = Lines(Path("fifo"))
+    lines = Lines()
     cut = [
         *lines.feed(b"junk\n" + GOOD + b"\n\n" + b"y" * 9000),
         *lines.feed(b"y" * 9000 + b"\n" + GOOD + b"\n" + GOOD),
@@ -86,8 +95,71 @@ def test_what_is_no_line_is_counted_and_skipped() -> None:
 
 @given(st.lists(st.binary(max_size=200) | st.just(GOOD + b"\n") | st.just(b"z" * (LONGEST + 1)), max_size=30))
 def test_a_good_line_is_always_read(chunks: list[bytes]) -> None:
-    lines = Lines(Path("fifo"))
+    lines = Lines()
     for chunk in chunks:
         list(lines.feed(chunk))
     list(lines.feed(b"\n"))
     assert len(list(lines.feed(GOOD + b"\n"))) == 1
+
+
+class Other:
+    """Another driver, at a read point of its own."""
+
+    read_point = "till-1"
+
+    async def run(self, emit: Emit) -> None: ...
+
+
+def line(read_point: str, at: float = 0) -> str:
+    return json.dumps({"at": at, "kind": "scan", "text": "8801045600130", "read_point": read_point}) + "\n"
+
+
+async def played(
+    path: Path, others: list[Driver], seconds: float = 10.0, **fields: Any
+) -> tuple[replay.Driver, list[Reading]]:
+    """Play a file beside other drivers, to the end or for so long; the readings that were taken."""
+    driver = replay.Driver(read_point="till-2", path=path, **fields)
+    places, taken = Places([*others, driver]), list[Reading]()
+
+    async def emit(reading: Reading) -> None:
+        places.enter(len(others), reading)
+        taken.append(reading)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await driver.run(emit)
+    return driver, taken
+
+
+@pytest.mark.parametrize(("speed", "skipped"), [(0.0, 1), (2.0, 1), (1.0, 0)])
+async def test_a_recording_out_of_time_takes_no_read_point_of_another_driver(
+    tmp_path: Path, speed: float, skipped: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = tmp_path / "day.jsonl"
+    day.write_text(line("till-2") + line("till-1") + line("till-9"))
+    driver, taken = await played(day, [Other()], speed=speed)
+    assert driver.skipped == skipped
+    assert [reading.read_point for reading in taken if isinstance(reading, Scan)] == (
+        ["till-2", "till-9"] if skipped else ["till-2", "till-1", "till-9"]
+    )
+    assert {reading.read_point for reading in taken if isinstance(reading, Lapse)} == (
+        {"till-2", "till-9"} if skipped else set()
+    )
+    assert (f"{day}: line 2 is skipped: its read point 'till-1' is another driver's" in caplog.text) == bool(skipped)
+
+
+def test_nobody_gets_into_a_recording_out_of_time() -> None:
+    places = Places([Other(), Other()])
+    places.enter(1, Lapse(read_point="till-9"))
+    places.enter(1, Scan(read_point="till-9", text="1"))
+    with pytest.raises(Taken):
+        places.enter(0, Scan(read_point="till-9", text="1"))
+
+
+@pytest.mark.parametrize("text", ["", "no line\n", "\n\n"])
+async def test_a_loop_over_nothing_takes_a_rest(tmp_path: Path, text: str) -> None:
+    day = tmp_path / "day.jsonl"
+    day.write_text(text)
+    driver, taken = await played(day, [], 0.8, loop=True)
+    assert [type(reading) for reading in taken] == [Ready]
+    assert driver.skipped == (text == "no line\n")

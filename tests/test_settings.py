@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 
 import pytest
 
-from edge import settings
+from edge import plan, settings
 from peers.store import command
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +94,59 @@ def test_one_clear_line(folder: Path, text: str, says: str) -> None:
     assert not (folder / "data").exists()
 
 
+OWN = STORE + "[cart]\nbroker = 'embedded'\nprotocol = '3.1.1'\n"
+OTHER = STORE + "[cart]\nbroker = 'mqtts://b'\n"
+PLATFORM = STORE + "[platform]\nurl = 'https://p'\n"
+REPLAY = STORE + "[[driver]]\nkind = 'replay'\npath = 'x'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        *(
+            (
+                PLATFORM + f"token_file = '{name}'\n",
+                rf"\[platform\] token_file: \S+/{name} is empty or no text; a token",
+            )
+            for name in ("empty", "two-lines", "binary")
+        ),
+        (OTHER + "username = 'u'\npassword_file = 'empty'\n", r"\[cart\] password_file: \S+/empty is empty"),
+        *(
+            (OWN + f"{key} = 'key'\n", rf"\[cart\] {key}: is not for the embedded broker")
+            for key in ("username", "password_file", "ca_file", "cert_file", "key_file")
+        ),
+        (OTHER.replace("mqtts://b", "mqtts://b/path"), r"\[cart\] broker: must end with the port"),
+        (OTHER.replace("mqtts://b", "mqtts://b?x"), r"\[cart\] broker: must not hold \? or #"),
+        (OTHER + "protocol = '4'\n", r"\[cart\] protocol: must be \"5\" or \"3\.1\.1\""),
+        (STORE.replace('"gangnam"', '"Gangnam"'), r"\[store\] id: must be 1 to 32 of a-z, 0-9 and -"),
+        (STORE + "language = 'korean!'\n", r'\[store\] language: must be a language such as "ko"'),
+        (STORE + "timezone = 9\n", r"\[store\] timezone: Expected text, got a whole number"),
+        (PLATFORM + "batch = true\n", r"\[platform\] batch: Expected a whole number, got true or false"),
+        (
+            STORE + "[floor]\nin_store = [{prefix='28', item=5, value=5, kind='cost'}]\n",
+            r'\[floor\] in_store\[0\]\.kind: must be "price" or "weight"',
+        ),
+        (STORE + "[kiosk]\nread_point = ''\n", r"\[kiosk\] read_point: must be the name of a place"),
+        (REPLAY + "read_point = ''\n", r"\[\[driver\]\] 1 read_point: is empty"),
+        (
+            STORE + "[[driver]]\nkind = 'serialport'\nread_point = 'a'\npath = 'x'\nbaud = 7\n",
+            r"\[\[driver\]\] 1 baud: must be 1200 or 2400",
+        ),
+        (
+            STORE + "[[driver]]\nkind = 'hid'\nread_point = 'a'\nusb = '7'\n",
+            r"\[\[driver\]\] 1 usb: must be vendor:product in hex",
+        ),
+    ],
+)
+def test_said_so_that_one_knows_what_to_write(folder: Path, text: str, says: str) -> None:
+    (folder / "empty").write_text("\n")
+    (folder / "two-lines").write_text("one\ntwo\n")
+    (folder / "binary").write_bytes(bytes(range(128, 160)))
+    (folder / "edge.toml").write_text(text)
+    with pytest.raises(plan.CannotStart, match=rf"^\S+/edge\.toml: {says}"):
+        plan.make(folder / "edge.toml")
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = subprocess.run(command("run", tmp_path / "no.toml"), capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
@@ -107,6 +160,12 @@ def test_a_port_in_use(folder: Path) -> None:
     assert code == 2
     assert re.search(rf"\[kiosk\] listen: 127\.0\.0\.1:{port} cannot be had \(Address already in use\)", error)
     assert not (folder / "data" / "cartwire.db").exists()
+
+
+def test_an_address_that_is_none(folder: Path) -> None:
+    code, error = run(folder, STORE + "[kiosk]\nlisten = 'nohost.invalid:80'\n")
+    assert code == 2
+    assert re.search(r"\[kiosk\] listen: nohost\.invalid:80 cannot be had \([A-Z][a-z ]+\)", error), error
 
 
 def test_a_data_folder_that_cannot_be_written(folder: Path) -> None:

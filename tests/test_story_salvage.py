@@ -11,10 +11,12 @@ import pytest
 
 from peers.gtin import gtin13, padded
 from peers.process import until
-from peers.store import Store, pseudonym
+from peers.store import Store, lines, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
+    from pathlib import Path
 
     from conftest import Platform
     from peers.app import App
@@ -104,3 +106,26 @@ def test_a_damaged_database_is_salvaged(
     until(lambda: padded(gtin13(60)) in app.cart, "a new item", 20)
     # A confirmation that is lost is asked for again, and confirmed again.
     assert [problem for problem in platform.problems() if problem["rule"] != "twice" or not gone] == []
+
+
+def test_whoever_follows_the_events_goes_on(store: Store, tmp_path: Path, ended: ExitStack) -> None:
+    """The damaged file is replaced: `events --follow` shows what comes in the new one, and nothing twice."""
+    store.start()
+    store.ready()
+    store.tap(STRANGER)
+    until(lambda: store.of("tap.unknown"), "the tap")
+    with store.follow(tmp_path / "shown.jsonl") as follower:
+        until(lambda: len(lines(follower.text())) == len(store.events()), "all to be shown")
+        store.stop()
+        path = store.data / "cartwire.db"
+        data = bytearray(path.read_bytes())
+        header(data, random.Random(SEED))
+        path.write_bytes(data)
+        store.start()
+        store.ready()
+        store.tap(BAND)
+        until(lambda: len(store.of("tap.unknown")) == 2, "the next tap")
+        until(lambda: store.of("tap.unknown")[-1]["id"] in follower.text(), "it to be shown", 20)
+        shown = [event["id"] for event in lines(follower.text())]
+        assert len(shown) == len(set(shown))
+        assert {event["id"] for event in store.of("tap.unknown", "session.ended")} <= set(shown)

@@ -47,6 +47,9 @@ _REASONS = {
 
 _Device = InputDevice[str]
 _Text = Annotated[str, Meta(min_length=1)]
+_Usb = Annotated[
+    str, Meta(pattern=r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}\Z", description="vendor:product in hex, such as 0c2e:0b61")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Driver:
     read_point: str
     path: Path | None = None
     name: _Text | None = None
-    usb: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}\Z")] | None = None
+    usb: _Usb | None = None
     grab: bool = True
     layout: Name = "us"
     prefix: str = ""

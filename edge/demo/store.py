@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 KEY = b"a key for the demo store only: 32 bytes or more"
 LATE = 30.0
 """Seconds after which the platform learns whose the unknown band is."""
+_DAY = 86400.0
 _CONFIG = """\
 [store]
 id = "gangnam"
@@ -130,7 +131,7 @@ class Store:
             self._broker = None
             return
         self._broker = AsyncExitStack()
-        running = broker.running(self.folder, ("127.0.0.1", self.broker_port), None, None)
+        running = broker.running(self.folder, ("127.0.0.1", self.broker_port), None, None, _DAY)
         self.broker_port = (await self._broker.enter_async_context(running)).port
 
     async def switch_platform(self) -> None:

@@ -35,6 +35,10 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield from _family(name, "gauge", text, [(sink[key] or 0, {"sink": of}) for of, sink in sinks])
     states = [(sink["state"] == state, {"sink": of, "state": state}) for of, sink in sinks for state in _SINK_STATES]
     yield from _family("sink_state", "gauge", "1 for the state that a sink is in.", states)
+    unknown = [(sink["unknown_acks"], {"sink": of}) for of, sink in sinks if "unknown_acks" in sink]
+    yield from _family("unknown_acks_total", "counter", "Acks of apps for ids that wait for none.", unknown)
+    skipped = [(driver["skipped"], {"driver": driver["driver"]}) for driver in status["drivers"]]
+    yield from _family("driver_skipped_total", "counter", "What a driver got that was no reading.", skipped)
     drivers = [
         (driver["state"] == state, {"driver": driver["driver"], "state": state})
         for driver in status["drivers"]

@@ -246,7 +246,15 @@ class First:
 class App:
     """The app of one cart; `acking` False is one that stores but has no time to say so."""
 
-    def __init__(self, port: int, cart: str, folder: Path, protocol: str = "5", max_age: int = 86_400) -> None:
+    def __init__(
+        self,
+        port: int,
+        cart: str,
+        folder: Path,
+        protocol: str = "5",
+        max_age: int = 86_400,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         """Remember what an earlier app stored in `folder`; nothing connects before `online`."""
         self.cart_reference = cart
         self.acking = True
@@ -257,6 +265,7 @@ class App:
         self._port = port
         self._protocol = protocol
         self._max_age = max_age
+        self._login = login
         self._first: dict[str, First] = {}
         self._seq: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -300,6 +309,8 @@ class App:
             manual_ack=True,
         )
         client.reconnect_delay_set(1, 1)
+        if self._login:
+            client.username_pw_set(*self._login)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
