@@ -16,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import camera
-from drivers.camera import Code, Driver, Presence, decode
+from drivers.camera import Driver, decode
+from drivers.camera.capture import SILENT
+from drivers.camera.engines import Code
+from drivers.camera.presence import REARMED, Presence
 from edge.model import SYMBOLOGIES, Reading, Ready, Scan
 from edge.ports import DeviceLost, Source
 from peers.app import event_violations
@@ -70,7 +73,7 @@ def test_one_code_is_scanned_twice_only_after_it_was_out_of_sight(frames: Film) 
         first = [at for at, scanned in scans if scanned == code]
         for one, other in pairwise(first):
             between = [at for at in times if one <= at <= other]
-            assert max(map(seconds, between, between[1:])) >= camera.REARMED
+            assert max(map(seconds, between, between[1:])) >= REARMED
 
 
 @given(films())
@@ -347,7 +350,7 @@ async def test_a_camera_that_does_not_answer_holds_nobody_up() -> None:
             assert not watching.task.done()
             begun = asyncio.get_running_loop().time()
             await watching.stopped()
-            assert asyncio.get_running_loop().time() - begun < 2 * camera.SILENT
+            assert asyncio.get_running_loop().time() - begun < 2 * SILENT
 
 
 # Stories of a store
