@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test half-devices half-stories test-long test-faults bench lint lock clean
+.PHONY: demo test half-devices half-stories test-long test-faults bench bench-barcodes lint lock clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -11,7 +11,7 @@ demo: .venv-run/ready
 # Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in two
 # halves at once, as each waits most of the time.
 FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
-DEVICES = $(addprefix tests/test_,camera.py hid.py nfc.py serialport.py)
+DEVICES = $(addprefix tests/test_,camera.py decoder.py hid.py nfc.py serialport.py)
 
 test: .venv/ready lint
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line half-devices half-stories
@@ -34,6 +34,10 @@ test-faults: .venv/ready
 bench: .venv/ready
 	.venv/bin/python tests/bench.py
 	.venv/bin/python tests/bench_drain.py
+
+# FOLDER: photographs of codes, with a truth.csv (tests/bench_barcodes.py says of what form).
+bench-barcodes: .venv/ready
+	.venv/bin/python tests/bench_barcodes.py $(FOLDER)
 
 lint: .venv/ready
 	.venv/bin/ruff check

@@ -13,11 +13,11 @@ from typing import Literal
 from drivers.camera.engines import Code
 
 TOGETHER, ALONE = 2, 3
-"""Votes that a code needs if both engines read it, and if only one does."""
+"""Votes that a code needs if both engines read it, and if only one does; that one must have no rival."""
 CERTAIN = 3
 """Votes of both that are enough before all pictures are looked at, if nothing else was read."""
 AGAINST = 3
-"""How many times the votes of the next best it needs."""
+"""How many times the votes of any other it needs."""
 HALVES = frozenset({"UPCE", "EAN8"})
 """Codes that are easily found in the half of another: they need all of it."""
 
@@ -43,13 +43,13 @@ class Votes:
         ranked = sorted(self._cast.items(), key=lambda item: len(item[1]), reverse=True)
         if not ranked:
             return None
-        code, votes = ranked[0]
-        if code[1] in HALVES:
-            enough = _both(votes) and len(votes) >= CERTAIN
+        (code, votes), rivals = ranked[0], ranked[1:]
+        if _both(votes):
+            enough = len(votes) >= (CERTAIN if code[1] in HALVES else TOGETHER)
+            enough &= all(len(votes) >= AGAINST * len(others) for _, others in rivals)
         else:
-            enough = len(votes) >= (TOGETHER if _both(votes) else ALONE)
-        clear = all(len(votes) >= AGAINST * len(others) for _, others in ranked[1:])
-        return code if enough and clear else None
+            enough = len(votes) >= ALONE and code[1] not in HALVES and not rivals
+        return code if enough else None
 
 
 def _both(votes: set[tuple[Engine, str]]) -> bool:
