@@ -322,9 +322,9 @@ async def test_skipped_frames_are_counted(caplog: pytest.LogCaptureFixture) -> N
 class Lamp:
     """A camera whose picture gets as bright as its exposure says: a dark room in which something white is held up."""
 
-    def __init__(self, light: float, exposure: float = 300.0, *, settable: bool = True) -> None:
+    def __init__(self, light: float, exposure: float = 300.0, *, mode: float = 3.0, settable: bool = True) -> None:
         self.light, self.settable = light, settable
-        self.values = {cv2.CAP_PROP_EXPOSURE: exposure, cv2.CAP_PROP_AUTO_EXPOSURE: 3.0}
+        self.values = {cv2.CAP_PROP_EXPOSURE: exposure, cv2.CAP_PROP_AUTO_EXPOSURE: mode}
 
     def get(self, key: int, /) -> float:
         return self.values[key]
@@ -355,8 +355,10 @@ def test_what_is_white_is_not_burnt_out_for_long(light: float, start: float) -> 
     assert camera.values[cv2.CAP_PROP_AUTO_EXPOSURE] == 3
 
 
-def test_it_gets_lighter_again() -> None:
-    camera = Lamp(4.0)
+@pytest.mark.parametrize("mode", [3.0, 1.0])
+def test_it_gets_lighter_again(mode: float) -> None:
+    """Also in one that was left to be set by hand, as by a daemon that was killed."""
+    camera = Lamp(4.0, mode=mode)
     exposure = Exposure(camera)
     for light in (4.0, 0.5):
         camera.light = light

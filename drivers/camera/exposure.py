@@ -13,10 +13,10 @@ EVERY = 10
 CLIPPED, DIM = 0.02, 160
 """The part of a picture that may be burnt out; the brightest of a picture (but that part) that is too dark."""
 LESS, MORE = 0.7, 1.2
-"""By what the exposure is multiplied then: such that more after less is never what was too much."""
+"""By what the exposure is multiplied then; what was too dark is not burnt out by one step more."""
 _WHITE = 250
-_BY_HAND, _BY_ITSELF = 1.0, 3.0
-"""Of V4L2_CID_EXPOSURE_AUTO: manual, and aperture priority, which webcams start with."""
+_BY_HAND = 1.0
+"""V4L2_EXPOSURE_MANUAL."""
 
 
 class Camera(Protocol):
@@ -32,19 +32,19 @@ class Exposure:
     def __init__(self, camera: Camera) -> None:
         self._camera = camera
         self._frames = 0
-        self._ours = False
-        self._given = camera.get(cv2.CAP_PROP_EXPOSURE)
+        self._mode = camera.get(cv2.CAP_PROP_AUTO_EXPOSURE)
+        self._ours = self._mode == _BY_HAND  # perhaps by us, who were killed then
+        self._able = camera.get(cv2.CAP_PROP_EXPOSURE) > 0
 
     def see(self, frame: MatLike) -> None:
         """Looks at a frame now and then, and sets the exposure if it is far off."""
         self._frames += 1
-        if self._frames % EVERY or self._given <= 0:
+        if self._frames % EVERY or not self._able:
             return
         bright = frame[::8, ::8].max(axis=2)
         burnt = float(np.mean(bright >= _WHITE)) > CLIPPED
         if burnt and not self._ours:
-            self._ours = self._camera.set(cv2.CAP_PROP_AUTO_EXPOSURE, _BY_HAND)
-            self._given = self._camera.get(cv2.CAP_PROP_EXPOSURE) if self._ours else 0.0
+            self._ours = self._able = self._camera.set(cv2.CAP_PROP_AUTO_EXPOSURE, _BY_HAND)
         if self._ours and burnt:
             self._multiply(LESS)
         elif self._ours and float(np.quantile(bright, 1 - CLIPPED)) < DIM:
@@ -54,6 +54,6 @@ class Exposure:
         self._camera.set(cv2.CAP_PROP_EXPOSURE, max(1.0, self._camera.get(cv2.CAP_PROP_EXPOSURE) * factor))
 
     def release(self) -> None:
-        """The camera exposes by itself again, as whoever has it next expects."""
+        """The camera exposes as it did before, as whoever has it next expects."""
         if self._ours:
-            self._camera.set(cv2.CAP_PROP_AUTO_EXPOSURE, _BY_ITSELF)
+            self._camera.set(cv2.CAP_PROP_AUTO_EXPOSURE, self._mode)
