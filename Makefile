@@ -1,25 +1,28 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test half-devices half-stories test-long test-faults bench lint lock clean
+.PHONY: demo test part-faults part-devices part-stories test-long test-faults bench bench-barcodes lint lock clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
 demo: .venv-run/ready
 	@.venv-run/bin/cartwire demo
 
-# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in two
-# halves at once, as each waits most of the time.
+# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in three
+# parts at once, as each waits most of the time.
 FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
-DEVICES = $(addprefix tests/test_,ble.py camera.py cues.py hid.py nfc.py nfc_codes.py nfc_restarts.py serialport.py)
+DEVICES = $(addprefix tests/test_,ble.py camera.py cues.py decoder.py hid.py nfc.py nfc_codes.py nfc_restarts.py serialport.py)
 
 test: .venv/ready lint
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line half-devices half-stories
+	@$(MAKE) --no-print-directory --keep-going --jobs 3 --output-sync=line part-faults part-devices part-stories
 
-half-devices:
-	.venv/bin/python -m pytest $(FAULTS) $(DEVICES)
+part-faults:
+	.venv/bin/python -m pytest $(FAULTS)
 
-half-stories:
+part-devices:
+	.venv/bin/python -m pytest $(DEVICES)
+
+part-stories:
 	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES))
 
 # The mutants and the state machine at length.
@@ -34,6 +37,10 @@ test-faults: .venv/ready
 bench: .venv/ready
 	.venv/bin/python tests/bench.py
 	.venv/bin/python tests/bench_drain.py
+
+# FOLDER: photographs of codes, with a truth.csv (tests/bench_barcodes.py says of what form).
+bench-barcodes: .venv/ready
+	.venv/bin/python tests/bench_barcodes.py $(FOLDER)
 
 lint: .venv/ready
 	.venv/bin/ruff check

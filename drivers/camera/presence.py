@@ -1,0 +1,33 @@
+"""What is held up is one scan, however many frames it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from drivers.camera.engines import Code
+
+TOGETHER, REARMED = 0.5, 0.8
+"""Seconds between two sightings that make a code present; seconds out of sight after which it may be scanned again."""
+
+
+class Presence:
+    """What is held up is one scan: two sightings make a code present, and it stays so while it is seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Code, tuple[float, bool]] = {}
+
+    def see(self, at: float, codes: Iterable[Code]) -> list[Code]:
+        """The codes that became present with the frame made `at` (seconds that never fall) in which `codes` are."""
+        new = []
+        for code in dict.fromkeys(codes):
+            last, present = self._seen.get(code, (-inf, False))
+            gap = round(at - last, 3)  # 1.2 - 0.4 is a little less than 0.8
+            if present:
+                present = gap < REARMED
+            elif gap <= TOGETHER:
+                present = True
+                new.append(code)
+            self._seen[code] = at, present
+        self._seen = {code: seen for code, seen in self._seen.items() if at - seen[0] <= REARMED}
+        return new
