@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.codes import InStore, check_digit, item, read, valid
 from edge.model import SYMBOLOGIES
+from peers.day import SEED
+from peers.fuzz import NUMBERS, mangled
 
 PRICE = InStore("28", 5, 5, 2, "price")
 WEIGHT = InStore("02", 5, 5, 3, "weight")
@@ -83,17 +87,21 @@ def test_labels_of_the_store(text: str, gtin: str, kind: str, value: str) -> Non
     assert found.in_store == {"kind": kind, "value": value}
 
 
-@given(
-    st.text() | st.text(alphabet="0123456789]CdQe\x1d(): /htps.", max_size=60), st.sampled_from([None, *SYMBOLOGIES])
-)
-def test_whatever_a_scanner_sends(text: str, symbology: str | None) -> None:
-    found = item(read(text, symbology), [PRICE, WEIGHT])
-    assert found is None or (len(found.gtin) == 14 and valid(found.gtin))
-
-
 @given(st.text(alphabet="0123456789", min_size=7, max_size=13))
 def test_one_wrong_digit_is_seen(payload: str) -> None:
     right = with_check(payload)
     for place, digit in enumerate(right):
         wrong = right[:place] + str((int(digit) + 1) % 10) + right[place + 1 :]
         assert not valid(wrong)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_whatever_a_scanner_sends(number: int) -> None:
+    """Codes, and codes cut, joined, repeated and with other characters in them: products with a GTIN, or nobody's."""
+    chance = random.Random(SEED)
+    good = ["8801045600130", "96385074", "04252614", "]C1010952012345678810ABC1", "]d2010952012345678817180426\x1d21X"]
+    good += ["https://id.gs1.org/01/09520123456788/10/ABC1?17=180426", "KR0123456789", "2812345012999", "\x1d", "]Q3"]
+    kinds = [None, *sorted(SYMBOLOGIES)]
+    for _ in range(number):
+        found = item(read(mangled(chance, good), chance.choice(kinds)), (PRICE, WEIGHT))
+        assert found is None or (len(found.gtin) == len("08801045600130") and valid(found.gtin))

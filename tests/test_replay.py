@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from drivers.replay import LONGEST, Lines, parse
 from edge.model import Lapse, Reading, Ready, Scan
 from edge.places import Places
 from edge.ports import Driver, Emit, Taken
+from peers.day import SEED
+from peers.fuzz import NUMBERS, mangled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +166,23 @@ async def test_a_loop_over_nothing_takes_a_rest(tmp_path: Path, text: str) -> No
     driver, taken = await played(day, [], 0.8, loop=True)
     assert [type(reading) for reading in taken] == [Ready]
     assert driver.skipped == (text == "no line\n")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_whatever_is_in_a_recording(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Lines, and lines cut, joined and with other bytes in them, in any pieces; then a good one is read."""
+    caplog.set_level("CRITICAL")
+    chance, lines = random.Random(SEED), Lines()
+    good = [
+        GOOD.decode(),
+        '{"at":1e999}',
+        '"kind":"tap"',
+        '{"kind":"tap","type":"nfc","value":"04A1B2C3D4E5F6"}',
+        "[" * 999,
+    ]
+    good += ['{"kind":"sighting","type":"ibeacon","value":"e2c5/1/258","rssi":-61}', "\n", "\n", "\r\n", "9" * LONGEST]
+    for _ in range(number):
+        list(lines.feed(mangled(chance, good).encode("latin-1", "replace")))
+        assert len(lines._rest) <= LONGEST
+    assert lines.skipped
+    assert list(lines.feed(b"\n" + GOOD + b"\n"))[-1] == parse(GOOD)
