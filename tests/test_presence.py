@@ -202,7 +202,7 @@ def test_no_input_makes_it_alternate_faster_than_three_seconds(
 
 
 @pytest.mark.long
-@settings(max_examples=50_000, deadline=None)
+@settings(max_examples=10_000, deadline=None)
 @given(st.lists(HEARD, max_size=200), STRANGE)
 def test_no_input_makes_it_alternate_faster_at_length(heard: list[tuple[float, str, int]], rules: Rules) -> None:
     walk = Walk(rules)
