@@ -38,7 +38,9 @@ _PDEATHSIG = 1
 _STARTS = 10.0
 """Seconds the server may take to listen."""
 _ENDS = 5.0
-"""Seconds it may take to end."""
+"""Seconds it may take to end when it is told to."""
+_FREED = 3.0
+"""Seconds that the one of a daemon that was killed may still have our ports."""
 _libc = ctypes.CDLL(None)
 
 
@@ -136,7 +138,7 @@ async def running(
 
 async def _freed(listen: tuple[str, int], websocket: tuple[str, int] | None) -> str:
     """`usable`, as soon as the broker of a daemon that was killed has ended too."""
-    end = asyncio.get_running_loop().time() + _ENDS
+    end = asyncio.get_running_loop().time() + _FREED
     while True:
         try:
             return usable(listen, websocket)
@@ -162,7 +164,7 @@ async def _end(child: Process) -> None:
     if child.returncode is None:
         child.terminate()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_ENDS):
                 await child.wait()
         except TimeoutError:
             child.kill()
@@ -171,8 +173,9 @@ async def _end(child: Process) -> None:
 
 async def _start(binary: str, config: Path, broker: Embedded, max_age: float) -> Process:
     """The server, as soon as it says itself that it listens: somebody else may answer on its port."""
-    output = (config.parent / "nats.log").open("wb")
-    with output:
+    for left in config.parent.glob("*.ports"):  # by a power cut, and process ids come again
+        left.unlink(missing_ok=True)
+    with (config.parent / "nats.log").open("wb") as output:
         child = await asyncio.create_subprocess_exec(
             binary, "-c", config, stdout=output, stderr=output, preexec_fn=end_with_parent
         )
@@ -181,7 +184,7 @@ async def _start(binary: str, config: Path, broker: Embedded, max_age: float) ->
     try:
         async with asyncio.timeout(_STARTS):
             while child.returncode is None:
-                with suppress(OSError, ValueError):  # not there, or half written
+                with suppress(OSError, ValueError, LookupError):  # not there, or half written
                     port = urlsplit(json.loads(ports.read_text())["nats"][0]).port
                     break
                 await asyncio.sleep(0.05)
@@ -190,6 +193,9 @@ async def _start(binary: str, config: Path, broker: Embedded, max_age: float) ->
             return child
     except (OSError, ValueError) as error:  # TimeoutError is one
         said = str(error)
+    except asyncio.CancelledError:
+        await _end(child)
+        raise
     await _end(child)
     lines = (config.parent / "nats.log").read_text(errors="replace").strip().splitlines()
     said = said or (lines or ["it said nothing"])[-1]

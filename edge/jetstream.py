@@ -37,19 +37,30 @@ async def keep(port: int, user: str, password: str, max_age: float) -> None:
             for verb in _TRIES:
                 body = msgspec.json.encode(wanted)
                 writer.write(f"PUB $JS.API.STREAM.{verb}.{_STREAM} {_INBOX} {len(body)}\r\n".encode() + body + b"\r\n")
-                answer = msgspec.json.decode(await _message(reader))
-                if "error" not in answer:
+                if (refusal := await refused(reader)) is None:
                     return
-            raise OSError(answer["error"]["description"])
+            raise OSError(refusal)
         finally:
             writer.close()
 
 
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    """The payload of the next MSG; what else the server says is passed over."""
-    while line := await reader.readline():
-        if line.startswith(b"MSG "):
-            return await reader.readexactly(int(line.split()[-1]))
-        if line.startswith(b"-ERR"):
-            raise OSError(line.decode(errors="replace").strip())
+class _Refusal(msgspec.Struct):
+    description: str = "it does not say why"
+
+
+class _Answer(msgspec.Struct):
+    error: _Refusal | None = None
+
+
+async def refused(reader: asyncio.StreamReader) -> str | None:
+    """Why the server refuses, out of its next message; what else it says is passed over. Raises OSError."""
+    try:
+        while line := await reader.readline():
+            if line.startswith(b"MSG "):
+                answer = msgspec.json.decode(await reader.readexactly(int(line.split()[-1])), type=_Answer)
+                return answer.error.description if answer.error else None
+            if line.startswith(b"-ERR"):
+                raise OSError(line.decode(errors="replace").strip())
+    except (ValueError, EOFError, RecursionError) as error:
+        raise OSError(f"its answer makes no sense: {error}") from None
     raise OSError("it closed the connection")

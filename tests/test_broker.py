@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from edge import broker
+from edge import broker, jetstream
 from peers.app import App
+from peers.day import SEED
 from peers.gtin import gtin13, padded
 from peers.process import free_port, until
 from peers.store import Store, command, pseudonym
@@ -124,9 +126,9 @@ def test_what_no_app_takes_does_not_stay(
 ) -> None:
     """Nor what is pushed again: it goes with the maximum age, and is on no disk any more."""
     port = free_port()
-    store = furnish(listen=f"127.0.0.1:{port}", max_age="4s")
+    store = furnish(listen=f"127.0.0.1:{port}", max_age="3s")
     opened(store, platform)
-    app = phone(port, "k-1", tmp_path / "apps", ended, max_age=4)
+    app = phone(port, "k-1", tmp_path / "apps", ended, max_age=3)
     app.offline()
     store.tap(BANDS["k-1"])
     scanned = store.scan(1)
@@ -201,3 +203,50 @@ def test_the_apps_file_is_looked_at_first(furnish: Callable[..., Store], verb: s
     done = subprocess.run(command(verb, store.config), capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert re.match(r"cartwire: \S+edge\.toml: \[cart\] apps_file: \S+/key: ", done.stderr), done.stderr
+
+
+async def told(said: bytes) -> str | None:
+    """What is understood of a server that says this and hangs up."""
+    reader = asyncio.StreamReader()
+    reader.feed_data(said)
+    reader.feed_eof()
+    return await jetstream.refused(reader)
+
+
+async def fuzz(times: int) -> None:
+    dice = random.Random(SEED)
+    words = [
+        b"MSG _INBOX.cartwire 1 ",
+        b"-ERR ",
+        b"INFO {}",
+        b"\r\n",
+        b'{"error":',
+        b'{"description":"no"}',
+        b"}",
+        b"[" * 2000,
+    ]
+    words += [b"2", b"-1", b"40", b"\xff", b"null", b"PING", b'""', b"9" * 30]
+    for _ in range(times):
+        with suppress(OSError):
+            assert isinstance(await told(b"".join(dice.choices(words, k=dice.randint(0, 12)))), str | None)
+
+
+async def test_what_the_server_says_of_its_stream() -> None:
+    no = b'{"type":"x","error":{"code":404,"description":"not found"}}'
+    assert await told(b"INFO {}\r\nPING\r\nMSG _INBOX.cartwire 1 %d\r\n%s\r\n" % (len(no), no)) == "not found"
+    assert await told(b'MSG _INBOX.cartwire 1 13\r\n{"config":{}}\r\n') is None
+    for nothing in (
+        b"",
+        b"-ERR 'Authorization Violation'\r\n",
+        b"MSG x 1 5\r\n{}",
+        b"MSG x 1 many\r\n",
+        b"MSG x 1 2\r\n[]",
+    ):
+        with pytest.raises(OSError, match=r"."):
+            await told(nothing)
+    await fuzz(10_000)
+
+
+@pytest.mark.long
+async def test_what_the_server_says_at_length() -> None:
+    await fuzz(1_000_000)

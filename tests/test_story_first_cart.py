@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,7 +225,7 @@ def test_the_tap_of_one_without_consent_ends_the_session_before(opened: Store, p
     assert seen(opened, "scan.unclaimed")[0]["data"]["gtin"] == gtins(2)[0]
     events = settle(opened, platform, app)
     assert app.cart == gtins(1)
-    assert "c-2" not in json.dumps(events)
+    assert not re.search(r"[\"/]c-2\"", json.dumps(events))  # an id may hold c-2
 
 
 def test_a_double_tap_of_the_holder_is_nothing(opened: Store, platform: Platform, app: App) -> None:
