@@ -5,15 +5,18 @@ Where the output is no terminal, a line for each item instead of a picture.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from edge.demo.phone import Phone
 
 _ROWS = 8
-"""Items of a cart that are shown, the newest last."""
-_COLUMN = 34
+"""Items of a cart that are shown, the newest last; half of it where the carts stand in two rows."""
+_LEAST, _MOST, _GAP = 30, 34, 2
+"""Columns of the terminal that a cart has, and between two."""
 
 _TEXTS = {
     "ko": {
@@ -96,16 +99,22 @@ class Screen:
                 self._told[phone.cart] = len(items)
         sys.stdout.flush()
 
-    def _carts(self, phones: list[Phone]) -> list[str]:
-        columns = [self._cart(phone) for phone in phones]
-        return ["  ".join(_padded(cell) for cell in row) for row in zip(*columns, strict=True)]
+    def _carts(self, phones: list[Phone]) -> Iterator[str]:
+        """Side by side, as many as the terminal is wide for."""
+        room = shutil.get_terminal_size().columns + _GAP
+        beside = max(1, min(len(phones), room // (_LEAST + _GAP)))
+        width, rows = min(_MOST, room // beside - _GAP), _ROWS if beside == len(phones) else _ROWS // 2
+        for at in range(0, len(phones), beside):
+            carts = [self._cart(phone, width, rows) for phone in phones[at : at + beside]]
+            for line in zip(*carts, strict=True):
+                yield (" " * _GAP).join(_padded(cell, width) for cell in line).rstrip()
 
-    def _cart(self, phone: Phone) -> list[str]:
+    def _cart(self, phone: Phone, width: int, rows: int) -> list[str]:
         items = phone.snapshot()
         total = sum(int(_product(item)[1].replace(",", "")) for item in items)
-        shown = ["{:>9}  {}".format(*reversed(_product(item))) for item in items[-_ROWS:]]
-        head = [phone.name, self._texts["items"].format(count=len(items), sum=f"{total:,}"), "─" * _COLUMN]
-        return head + shown + [""] * (_ROWS - len(shown))
+        shown = ["{:>9}  {}".format(*reversed(_product(item))) for item in items[-rows:]]
+        head = [phone.name, self._texts["items"].format(count=len(items), sum=f"{total:,}"), "─" * width]
+        return head + shown + [""] * (rows - len(shown))
 
     def _state(self, status: dict[str, Any] | None, *, broker: bool, platform: bool) -> str:
         t = self._texts
@@ -123,12 +132,12 @@ def _product(item: dict[str, Any]) -> tuple[str, str]:
     return product["name"], f"{int(product['price']['amount']):,}"
 
 
-def _padded(text: str) -> str:
+def _padded(text: str, room: int) -> str:
     """Cut or filled to the column's width; Korean letters are two wide."""
     shown, width = "", 0
     for letter in text:
         wide = 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if width + wide > _COLUMN:
+        if width + wide > room:
             break
         shown, width = shown + letter, width + wide
-    return shown + " " * (_COLUMN - width)
+    return shown + " " * (room - width)
