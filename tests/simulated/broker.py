@@ -31,7 +31,7 @@ class Broker:
         if not self.online:
             raise Unavailable("the broker is down", connected=False)
         loop, self._receive = asyncio.get_running_loop(), arguments[-1]
-        self._soon, self._connection = loop.call_soon, mqtt.Connection(cast(Any, self), loop, v5=True)
+        self._soon, self._connection = loop.call_soon, mqtt.Connection(cast(Any, self), loop)
         try:
             yield self._connection
         finally:
