@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import re
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+
+from peers.process import Child
 
 
 @pytest.mark.parametrize(
@@ -17,18 +19,14 @@ import pytest
         ("en", "Alex Morgan: Dry tee · 39,000 KRW", "The store is closed."),
     ],
 )
-def test_carts_fill(language: str, item: str, ends: str, tmp_path: Path) -> None:
-    beside = Path(sys.executable).with_name("cartwire")
-    done = subprocess.run(
-        [beside, "demo", "--language", language, "--seconds", "10"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert item in done.stdout
-    assert done.stdout.endswith(f"{ends}\n")
-    assert list(tmp_path.iterdir()) == []
+def test_carts_fill(language: str, item: str, ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    command = [str(Path(sys.executable).with_name("cartwire")), "demo", "--language", language]
+    with Child(command, tmp_path / "shown", tmp_path / "errors") as demo:
+        demo.line(re.escape(item), 60)
+        assert demo.terminate(how=signal.SIGINT) == 0
+        assert demo.text().endswith(f"{ends}\n")
+    assert (tmp_path / "errors").read_text() == ""
+    assert list(folder.iterdir()) == []
