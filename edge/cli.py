@@ -57,11 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it runs there is nothing to stop
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    from edge import gateway, plan
+    from edge import daemon, plan
 
     os.umask(0o077)
     try:
-        asyncio.run(_until_stopped(gateway.run(plan.make(arguments.config))))
+        asyncio.run(_until_stopped(daemon.run(plan.make(arguments.config))))
     except plan.CannotStart as error:
         print(f"cartwire: {error}", file=sys.stderr)
         return 2

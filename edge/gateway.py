@@ -6,27 +6,25 @@ import asyncio
 import logging
 import re
 import shlex
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
-from edge import aside, broker, control, directory, journal, presence, salvage, settings, status
+from edge import aside, control, directory, journal, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
-from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
+from edge.database import Database, Full
 from edge.directory import Page
-from edge.envelope import Unreadable
 from edge.floor import Rules
 from edge.health import DriverHealth
-from edge.intake import FULL, Batch, Intake
+from edge.intake import Batch, Intake
 from edge.model import Outcome, Reading, Row
 from edge.places import Places
-from edge.plan import CannotStart, Plan, locked
+from edge.plan import Plan
 from edge.ports import Cueing, Emit, Skipping, Unavailable
 from edge.reception import Reception
 from edge.recorder import Recorder
@@ -45,7 +43,6 @@ from sync.platform import Platform
 from sync.uplink import Uplink
 
 log = logging.getLogger(__name__)
-_E = TypeVar("_E", bound=BaseException)
 
 VERSION = version("cartwire")
 _NO_ROOM = 60.0
@@ -54,73 +51,6 @@ NUDGES = 1.0
 """Seconds between two nudges that are passed on."""
 _DRAIN = 4.0
 """Seconds in which what was read is committed at the stop."""
-
-
-async def run(plan: Plan) -> None:
-    """The daemon, until it is cancelled. Raises CannotStart before anything has begun."""
-    config, data = plan.config, plan.config.store.data
-    gateway: Gateway | None = None
-    waiting = "starting"
-
-    def wait_for(reason: str) -> None:
-        nonlocal waiting
-        if waiting == "starting":
-            log.error("taps and scans are refused: %s", reason)
-        waiting = reason
-
-    def trouble() -> str | None:
-        return gateway.trouble() if gateway else waiting
-
-    async def report() -> dict[str, Any]:
-        return await gateway.status() if gateway else {}
-
-    async with AsyncExitStack() as stack:
-        stack.enter_context(locked(plan))
-        if config.kiosk:
-            await stack.enter_async_context(_page(plan, config.kiosk, trouble, report))
-        server = plan.broker
-        if config.cart and config.cart.broker == "embedded":
-            server = await stack.enter_async_context(_embedded(plan, config.cart))
-        gateway = await _opened(plan, server, wait_for)
-        stack.callback(gateway.database.close)
-        await stack.enter_async_context(control.serve(data, gateway.answers))
-        try:
-            await gateway.run()
-        except BaseExceptionGroup as group:
-            broken = _first(group, Broken)
-            if read := _first(group, sqlite3.DatabaseError) or _first(group, Unreadable):
-                broken = broken or gateway.database.judge(read)
-            if broken:
-                raise broken from None
-            raise
-
-
-async def _opened(plan: Plan, server: Server | None, wait_for: Callable[[str], None]) -> Gateway:
-    """The gateway, as soon as the disk has room for its start. Raises CannotStart, Broken."""
-    while True:
-        try:
-            return _open(plan, server)
-        except Full as error:
-            wait_for(f"the disk takes nothing: {error}")
-            await asyncio.sleep(FULL)
-
-
-def _open(plan: Plan, server: Server | None) -> Gateway:
-    """The gateway on its database. Raises CannotStart, Broken, Full."""
-    path = plan.config.store.data / FILE
-    try:
-        database = salvage.opened(path)
-        try:
-            return Gateway(plan, database, server)
-        except Full:
-            database.close()
-            raise
-        except Damaged as error:  # what no check of the tree sees: a row that is no event any more
-            log.error("%s", error)
-            database.close()
-            return Gateway(plan, salvage.opened(path), server)
-    except DatabaseError as error:
-        raise CannotStart(f"{plan.path}: [store] data: {error}") from None
 
 
 class Gateway:
@@ -387,47 +317,6 @@ class Gateway:
             await (await self._intake.submit(work))
         except Full as error:
             raise Unavailable(f"the disk is full: {error}", retry_after=10, state="full") from None
-
-
-@asynccontextmanager
-async def _page(
-    plan: Plan,
-    kiosk: settings.Kiosk,
-    trouble: Callable[[], str | None],
-    report: Callable[[], Awaitable[dict[str, Any]]],
-) -> AsyncIterator[None]:
-    from edge.kiosk.server import serve
-
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(serve(*settings.address(kiosk.listen), trouble, report))
-        except OSError as error:
-            raise CannotStart(
-                f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
-                f" ({settings.reason(error)}); choose another port"
-            ) from None
-        yield
-
-
-@asynccontextmanager
-async def _embedded(plan: Plan, cart: settings.Cart) -> AsyncIterator[Server]:
-    try:
-        async with broker.running(plan.config.store.data, *cart.own, plan.apps, cart.max_age) as running:
-            log.info("cart: the embedded broker listens on %s:%d", running.host, running.port)
-            login = (broker.USER, running.password) if plan.apps is not None else (None, None)
-            assert plan.broker
-            yield replace(plan.broker, host=running.host, port=running.port, username=login[0], password=login[1])
-    except broker.BrokerError as error:
-        raise CannotStart(f"{plan.path}: [cart] {error.key}: {error}") from None
-
-
-def _first(group: BaseExceptionGroup[BaseException], kind: type[_E]) -> _E | None:
-    """The first error of that kind in a group of groups."""
-    for error in group.exceptions:
-        found = _first(error, kind) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(found, kind):
-            return found
-    return None
 
 
 async def _watch(task: asyncio.Task[None]) -> None:
