@@ -34,7 +34,7 @@ class Apart:
         def work() -> None:
             try:
                 result = call()
-            except Exception as error:
+            except Exception as error:  # whatever it is, it belongs to who waits
                 returned.set_exception(error)
             else:
                 returned.set_result(result)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from peers.gtin import gtin13, padded
 from peers.process import until
-from peers.store import Store, pseudonym
+from peers.store import Store, Table, pseudonym
 from peers.strike import Struck
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -123,22 +126,34 @@ def test_a_catalogue_that_does_not_fit(store: Store, platform: Platform, app: Ap
     assert "refused" not in store.log.read_text()
 
 
-def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(
+@pytest.fixture
+def struck(
     tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
-) -> None:
+) -> Callable[[Table], Struck]:
+    """Have one item in the cart of c-1, whose session is open; the daemon is killed, its disk is about to be struck."""
+
+    def struck(floor: Table) -> Struck:
+        store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table, floor=floor)
+        ended.callback(store.close)
+        platform.customer("c-1", "k-1", "cart")
+        platform.band(pseudonym("nfc", BAND), "c-1")
+        store.start()
+        store.ready()
+        platform.wait_pulled()
+        store.tap(BAND)
+        store.scan(1)
+        until(lambda: app.received, "the first item", 10)
+        store.kill()
+        store.about = store.data / "cartwire.db-wal"
+        return store
+
+    return struck
+
+
+def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(struck: Callable[[Table], Struck]) -> None:
     """Or the next one's scans would go into the cart of the one before."""
-    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table)
-    ended.callback(store.close)
-    platform.customer("c-1", "k-1", "cart")
-    platform.band(pseudonym("nfc", BAND), "c-1")
-    store.start()
-    store.ready()
-    platform.wait_pulled()
-    store.tap(BAND)
-    store.scan(1)
-    until(lambda: app.received, "the first item", 10)
-    store.kill()
-    store.fault, store.about = "pwrite64:error=ENOSPC:when=3+", store.data / "cartwire.db-wal"
+    store = struck({})
+    store.fault = "pwrite64:error=ENOSPC:when=3+"
     store.start()
     store.ready()
     store.scan(2)
@@ -155,24 +170,12 @@ def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
 
 
-def test_a_loyalty_code_that_is_a_product_code_too(
-    tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
-) -> None:
+def test_a_loyalty_code_that_is_a_product_code_too(struck: Callable[[Table], Struck], platform: Platform) -> None:
     """Refused by a full disk it is a tap all the same: the next products are not those of the one before."""
-    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table)
-    ended.callback(store.close)
-    platform.customer("c-1", "k-1", "cart")
-    platform.band(pseudonym("nfc", BAND), "c-1")
     platform.customer("c-2", "k-2", "cart")
     platform.change("identifier", pseudonym("code", gtin13(7)), {"type": "code", "customer": "c-2"})
-    store.start()
-    store.ready()
-    platform.wait_pulled()
-    store.tap(BAND)
-    store.scan(1)
-    until(lambda: app.received, "the first item", 10)
-    store.kill()
-    store.fault, store.about = "pwrite64:error=ENOSPC:when=3+", store.data / "cartwire.db-wal"
+    store = struck({})
+    store.fault = "pwrite64:error=ENOSPC:when=3+"
     store.start()
     store.ready()
     store.scan(2)
@@ -185,22 +188,10 @@ def test_a_loyalty_code_that_is_a_product_code_too(
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
 
 
-def test_a_disk_that_is_full_at_the_start(
-    tmp_path: Path, platform: Platform, broker: Mosquitto, app: App, ended: ExitStack
-) -> None:
+def test_a_disk_that_is_full_at_the_start(struck: Callable[[Table], Struck], app: App) -> None:
     """The daemon says so and waits; with room again it goes on where it was."""
-    store = Struck(tmp_path / "store", cart={"broker": broker.url}, platform=platform.table, floor={"session": "1s"})
-    ended.callback(store.close)
-    platform.customer("c-1", "k-1", "cart")
-    platform.band(pseudonym("nfc", BAND), "c-1")
-    store.start()
-    store.ready()
-    platform.wait_pulled()
-    store.tap(BAND)
-    store.scan(1)
-    until(lambda: app.received, "the first item", 10)
-    store.kill()
-    store.fault, store.about = "pwrite64:error=ENOSPC", store.data / "cartwire.db-wal"
+    store = struck({"session": "1s"})
+    store.fault = "pwrite64:error=ENOSPC"
     store.start()
     until(lambda: "the disk takes nothing" in store.said, "it to see that", 20)
     status, reason = store.health()
