@@ -11,7 +11,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -91,7 +90,6 @@ class Connection:
         info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise Unavailable(f"the broker is gone: {paho.error_string(info.rc)}")
-        self._client.loop_write()  # now, and not in the next round of the loop
         return self._expect(info.mid)
 
     async def subscribe(self, topic: str) -> None:
@@ -232,8 +230,6 @@ def _wire(
     on_message: Callable[[Message], None],
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    here = _in_thread_of(loop)
-
     def on_connect(_c: object, _u: object, _f: object, code: ReasonCode, properties: Properties | None) -> None:
         connection.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         if not connected.done():
@@ -256,14 +252,14 @@ def _wire(
         on_message(Message(message.topic, bytes(message.payload), message.mid))
 
     def unregister(_c: object, _u: object, sock: Any) -> None:
-        here(loop.remove_writer, sock)
+        loop.call_soon_threadsafe(_quietly, loop.remove_writer, sock)
 
     def closing(_c: object, _u: object, sock: Any) -> None:
         _quietly(loop.remove_reader, sock)
         _quietly(loop.remove_writer, sock)
 
     def register(_c: object, _u: object, sock: Any) -> None:
-        here(loop.add_writer, sock, client.loop_write)
+        loop.call_soon_threadsafe(_quietly, loop.add_writer, sock, client.loop_write)
 
     client.on_connect = on_connect
     client.on_disconnect = on_disconnect
@@ -280,19 +276,6 @@ def _read(client: paho.Client, sock: Any) -> None:
     client.loop_read()
     while isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending():
         client.loop_read()
-
-
-def _in_thread_of(loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
-    """Makes calls in the loop's thread, at once if that is this one: while paho dials it is in another."""
-    home = threading.get_ident()
-
-    def here(call: Callable[..., object], *arguments: Any) -> None:
-        if threading.get_ident() == home:
-            _quietly(call, *arguments)
-        else:
-            loop.call_soon_threadsafe(_quietly, call, *arguments)
-
-    return here
 
 
 def _quietly(call: Callable[..., object], *arguments: Any) -> None:

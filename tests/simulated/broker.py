@@ -48,9 +48,6 @@ class Broker:
             self._soon(self._connection.answered, self._mid, 0)
         return SimpleNamespace(rc=0, mid=self._mid)
 
-    def loop_write(self) -> None:
-        """All that is published has arrived."""
-
     def subscribe(self, topic: str, _qos: int) -> tuple[int, int]:
         self._mid += 1
         assert self._connection
