@@ -166,6 +166,7 @@ def devices(arguments: argparse.Namespace) -> int:
 
     import drivers
 
+    heard = arguments.beep is None
     for kind in sorted(found.name for found in pkgutil.iter_modules(drivers.__path__)):
         try:
             driver = importlib.import_module(f"drivers.{kind}")
@@ -179,9 +180,12 @@ def devices(arguments: argparse.Namespace) -> int:
                 lines = [f"# {what}", "[[driver]]", f'kind = "{kind}"', 'read_point = "till-1"']
                 print("\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]) + "\n")
                 if arguments.beep is not None and arguments.beep in what:
+                    heard = True
                     _beep(driver, what, keys)
             if not attached:
                 print(f"# {kind}: nothing attached\n")
+    if not heard:
+        raise Refused(f"devices --beep: nothing attached has {arguments.beep!r} in its name")
     return 0
 
 

@@ -33,6 +33,8 @@ class _Recording:
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write(self, moment: Moment, kind: str, read_point: str, **more: str | float | None) -> None:
+        if len(self.lines) > WAITING:  # nobody takes them; whoever does at last is told so
+            return
         said = {key: value for key, value in more.items() if value is not None}
         at = round(max(0.0, moment.instant - self.start), 3)
         self.lines.append({"at": at, "kind": kind, **said, "read_point": read_point})

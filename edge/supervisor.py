@@ -46,14 +46,8 @@ async def supervise(
             await report("device.recovered", reason)
 
     while True:
-        try:
-            await driver.run(passing)
-        except DeviceLost as error:
-            reason = str(error)
-        except Exception as error:  # a driver is somebody's first file here
-            log.exception("%s: a fault in the driver", health.driver)
-            reason = f"fault: {type(error).__name__}"
-        else:
+        reason = await _ended(driver, health.driver, passing)
+        if reason is None:
             health.state, health.since, health.reason = "done", now(), ""
             log.info("%s: done", health.driver)
             return
@@ -63,3 +57,20 @@ async def supervise(
             await report("device.lost", reason)
         await sleep(pause)
         pause = min(pause * 2, LONGEST)
+
+
+async def _ended(driver: Driver, name: str, emit: Emit) -> str | None:
+    """Runs it until it ends; why it did, None if it is done."""
+    try:
+        await driver.run(emit)
+    except DeviceLost as error:
+        return str(error)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        return "fault: what it waited for was cancelled"
+    except Exception as error:  # a driver is somebody's first file here
+        log.exception("%s: a fault in the driver", name)
+        return f"fault: {type(error).__name__}"
+    return None

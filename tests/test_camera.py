@@ -45,7 +45,7 @@ OTHER = printed(ean8("96385074"), module=3, height=80)
 # Which codes are held up, and what is made of them
 
 Film = list[tuple[float, set[Code]]]
-A, B = ("8801000000012", "EAN13"), ("8801000000012", "QR")
+A, B = ("8801000000012", "EAN13"), ("96385074", "EAN8")
 
 
 def presences(frames: Film) -> list[tuple[float, Code]]:
@@ -93,6 +93,13 @@ def test_codes_do_not_bear_on_each_other(frames: Film) -> None:
     for code in (A, B):
         alone = [(at, codes & {code}) for at, codes in frames]
         assert presences(alone) == [(at, found) for at, found in presences(frames) if found == code]
+
+
+def test_a_package_that_names_its_product_twice_is_one_scan() -> None:
+    bars, square = ("9506000134352", "EAN13"), ("https://id.gs1.org/01/09506000134352/10/ABC", "QR")
+    both = [{bars, square}, {bars}, {square}, {square}, {bars, square}]
+    scans = presences([(number / 10, codes) for number, codes in enumerate(both)])
+    assert [at for at, _ in scans] == [0.1]
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,24 @@ def test_nothing_is_read_where_no_code_is() -> None:
         assert decode(turned) == []
 
 
+SCRATCHED = (154, 165, 428, 602, 669, 745, 769, 865, 962, 1002, 1030, 1062, 1335, 1467, 1492, 1503, 1518, 1605)
+"""Of 1,723 codes with pen strokes and tears across them those that one engine alone takes for another product's."""
+
+
+@pytest.mark.parametrize("number", SCRATCHED)
+def test_a_few_whole_lines_are_not_believed(number: int) -> None:
+    """All pictures that are made of them err alike; the true code stands in the whole height."""
+    chance = np.random.default_rng(number)
+    picture = seen(printed(ean13(gtin13(number)), 3, 160), 0, seed=number)
+    height, width = picture.shape[:2]
+    spans = (width // 4, 3 * width // 4), (-60, 60), (1, 9)
+    for _ in range(int(chance.integers(1, 6))):
+        at, lean, thick = (int(chance.integers(*span)) for span in spans)
+        colour = (int(chance.choice((0, 255))),) * 3
+        cv2.line(picture, (at, height // 5), (at + lean, 4 * height // 5), colour, thick)
+    assert decode(picture) in ([], [(gtin13(number), "EAN13")])
+
+
 def test_nobody_is_there() -> None:
     assert decode(seen(None)) == []
 

@@ -16,6 +16,8 @@ import pytest
 from bands import BAND, OTHER, seen
 from drivers.replay import parse
 from edge import control
+from edge.model import Moment, Sighting
+from edge.recorder import WAITING, Recorder
 from peers.gtin import check_digit, gtin13, padded
 from peers.process import Child, until
 from peers.store import Store, command, pseudonym
@@ -229,6 +231,19 @@ def refused(store: Store, path: Path) -> tuple[int, str]:
     """Return the exit code, and what is said before what to do."""
     done = subprocess.run([*command("record", store.config), str(path)], capture_output=True, text=True, check=False)
     return done.returncode, done.stderr.partition(";")[0]
+
+
+async def test_a_recording_that_nobody_writes_down_does_not_grow() -> None:
+    """Its command was stopped, say; when it goes on it is told that the recording is over."""
+    recorder = Recorder()
+    lines = recorder.lines(0.0)
+    assert await anext(lines) == {}
+    moment, heard = Moment(1.0, 0, True, "boot"), Sighting(read_point="door", type="ibeacon", rssi=-61, pseudonym="9f")
+    for _ in range(2 * WAITING):
+        recorder.heard(heard, moment)
+    (recording,) = recorder._recordings
+    assert len(recording.lines) == WAITING + 1
+    assert "error" in [line async for line in lines][-1]
 
 
 async def test_whoever_hangs_up_is_forgotten(tmp_path: Path) -> None:

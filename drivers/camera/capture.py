@@ -51,7 +51,10 @@ async def shots(source: str, name: str) -> AsyncGenerator[_Shot, None]:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(came.set)
 
-    thread = threading.Thread(target=_work, args=(source, stop, hand), name="camera", daemon=True)
+    called = f"camera {shown(source)}"
+    if live and any(thread.name == called for thread in threading.enumerate()):
+        raise DeviceLost(f"{shown(source)}: hangs; unplug it and plug it in again")
+    thread = threading.Thread(target=_work, args=(source, stop, hand), name=called, daemon=True)
     thread.start()
     try:
         while True:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import cv2
+import numpy as np
 from cv2.typing import MatLike
 
 from drivers.camera import finder
@@ -20,6 +21,7 @@ from drivers.camera.votes import Votes
 
 LARGEST, SMALL = 1600, 640
 """Pixels of the long side of a frame that is looked at, and of one that is searched again for QR and DataMatrix."""
+DIGITS = frozenset({"EAN13", "UPCA"})
 FEWEST = 20
 """Edges of what is worth a vote; a UPC-E has 34."""
 
@@ -72,7 +74,18 @@ def _elected(cut: MatLike, seen: list[Code]) -> Code | None:
         votes.cast("zbar", name, zbar(shown))
         if votes.settled():
             break
-    return votes.elected()
+    code = votes.elected()
+    if code and code[1] in DIGITS and votes.alone(code) and not _throughout(cut, code):
+        return None
+    return code
+
+
+def _throughout(cut: MatLike, code: Code) -> bool:
+    """Whether it stands in each third of the height: where few lines are whole, all pictures of them err alike."""
+    return all(
+        any(code in [reading.code for reading in zxing(picture(part), BARS)] for _, picture in _PICTURES)
+        for part in np.array_split(cut, 3)
+    )
 
 
 def _smooth(cut: MatLike) -> MatLike:

@@ -38,6 +38,10 @@ class Votes:
         """Whether more pictures would change nothing: both engines read the same, and nothing else."""
         return [len(votes) >= CERTAIN and _both(votes) for votes in self._cast.values()] == [True]
 
+    def alone(self, code: Code) -> bool:
+        """Whether only one engine has read it."""
+        return not _both(self._cast[code])
+
     def elected(self) -> Code | None:
         """The code that is sure."""
         ranked = sorted(self._cast.items(), key=lambda item: len(item[1]), reverse=True)

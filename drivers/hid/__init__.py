@@ -74,7 +74,7 @@ class Driver:
             raise ValueError("needs one of path, name and usb; `cartwire devices` prints what is attached")
 
     async def run(self, emit: Emit) -> None:
-        path = str(self.path or self._found())
+        path = self.path or Path(await asyncio.to_thread(self._found))  # it opens each, which takes its time
         try:
             with closing(InputDevice(path)) as device:
                 await self._follow(device, emit)

@@ -16,6 +16,8 @@ from drivers.hid.layouts import ALTGR, DEAD, LAYOUTS, PLAIN, SHIFT, Name
 
 PAUSE = 0.1
 """Seconds without a key after which a new line begins; a scanner takes a few milliseconds a key."""
+SILENCE = 1.0
+"""Seconds without a key after which what comes cannot be the rest of the code before, whatever held that up."""
 LONGEST = 2048
 """Characters of a line; the codes that products have are far shorter."""
 
@@ -59,15 +61,16 @@ class Keyboard:
             return None
         if event.type != e.EV_KEY or event.value not in (0, 1):  # 2: a key that repeats
             return None
-        if event.timestamp() - self._last > PAUSE:
-            self._begin()
+        if (pause := event.timestamp() - self._last) > PAUSE:
+            self._begin(pause)
         self._last = event.timestamp()
         return self._press(event.code) if event.value else self._release(event.code)
 
-    def _begin(self) -> None:
+    def _begin(self, pause: float) -> None:
         if self._line:
             self.trouble = f"no Enter or Tab came within {PAUSE * 1000:.0f} ms; set the scanner to end codes with Enter"
-        self._spoilt = self._caps = False
+        self._spoilt = bool(self._line) and pause < SILENCE  # the rest of a cut code may pass for another product's
+        self._caps = False
         self._held.clear()
         self._number = ""
         self._line.clear()
