@@ -205,7 +205,7 @@ def _beep(driver: ModuleType, what: str, keys: dict[str, str]) -> None:
         print(f"# {what} does not beep: {error}\n", flush=True)
     else:
         print(f"# {what} beeps\n", flush=True)
-        time.sleep(_BEEP)
+        time.sleep(_BEEP)  # nothing else runs in this command
 
 
 def sandbox(arguments: argparse.Namespace) -> int:

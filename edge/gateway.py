@@ -250,7 +250,6 @@ class Gateway:
                 forwarder.wake()
         if any(row.kind == "customer.erased" for row in rows):
             self._upkeep.stirred.set()
-
         for row in rows:
             if outcome := late_cue(row, self._intake.floor):
                 self._cue(row.data["read_point"], outcome)

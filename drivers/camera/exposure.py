@@ -22,8 +22,8 @@ _BY_HAND = 1.0
 class Camera(Protocol):
     """What cv2.VideoCapture has of this."""
 
-    def get(self, propId: int, /) -> float: ...  # noqa: N803
-    def set(self, propId: int, value: float, /) -> bool: ...  # noqa: N803
+    def get(self, propId: int, /) -> float: ...  # noqa: N803  # the name that OpenCV gave it
+    def set(self, propId: int, value: float, /) -> bool: ...  # noqa: N803  # likewise
 
 
 class Exposure:

@@ -129,7 +129,7 @@ def _beep(reader: str, send: _Send, pattern: _Pattern) -> None:
     _done(send((0xE0, 0x00, 0x00, 0x29, 0x01, pattern.lamps)))
     for _ in range(pattern.beeps):
         send((0xE0, 0x00, 0x00, 0x28, 0x01, pattern.tenths * 10))
-        time.sleep(pattern.tenths * _TENTH + _PAUSE)
+        time.sleep(pattern.tenths * _TENTH + _PAUSE)  # it sounds one beep at a time; no event loop runs in this thread
     send((0xE0, 0x00, 0x00, 0x29, 0x01, 0x00))
 
 
