@@ -21,7 +21,7 @@ from edge.envelope import Unreadable
 _T = TypeVar("_T")
 
 FILE = "cartwire.db"
-MIGRATIONS = 2
+MIGRATIONS = 3
 """How many migrations `edge.migrations` knows."""
 
 PAGE = 512

@@ -26,6 +26,12 @@ def presence(db: Database) -> None:
     db.execute(_PRESENT)
 
 
+@migrations()
+def staff(db: Database) -> None:
+    for statement in _STAFF.split(";\n"):
+        db.execute(statement)
+
+
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 
@@ -104,6 +110,41 @@ CREATE TABLE present (
   boot INTEGER NOT NULL,
   since REAL NOT NULL           -- CLOCK_BOOTTIME of that boot
 ) STRICT, WITHOUT ROWID
+"""
+
+_STAFF = """
+-- Who may use the staff's page.
+CREATE TABLE person (
+  name TEXT PRIMARY KEY, role TEXT NOT NULL,
+  secret TEXT NOT NULL          -- argon2id, as a PHC string
+) STRICT, WITHOUT ROWID;
+
+-- What staff have asked for and may still take back; see edge.intents.
+CREATE TABLE intent (
+  id TEXT PRIMARY KEY,
+  due REAL NOT NULL,            -- elapsed clock
+  action TEXT NOT NULL, staff TEXT NOT NULL, arguments BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Bands that staff gave or took, on top of what the feed says of them.
+CREATE TABLE binding (
+  pseudonym TEXT PRIMARY KEY, type TEXT NOT NULL,
+  customer TEXT,                -- null: nobody's
+  seq INTEGER NOT NULL          -- of the event that says so
+) STRICT, WITHOUT ROWID;
+
+-- Whose an identifier is.
+CREATE VIEW known AS
+SELECT pseudonym, type, customer, NULL AS since FROM binding WHERE customer IS NOT NULL
+UNION ALL
+SELECT pseudonym, type, customer, since FROM identifier
+WHERE generation = (SELECT value FROM meta WHERE key = 'generation')
+  AND NOT EXISTS (SELECT 1 FROM binding b WHERE b.pseudonym = identifier.pseudonym);
+
+-- What customers and products are found by, in the form of edge.hangul.
+ALTER TABLE customer ADD COLUMN found_by TEXT;
+
+CREATE VIRTUAL TABLE product_text USING fts5(names, initials, tokenize = 'trigram')
 """
 
 
