@@ -132,21 +132,13 @@ class Attribution:
             raise Full("no room for a new generation of the cache")
         effects = directory.apply(batch.connection, page, since)
         for customer, deleted in effects.withdrawn.items():
-            batch.happen(Withdrawn(batch.now, customer))
-            batch.connection.execute(
-                "DELETE FROM open_push WHERE seq IN (SELECT p.seq FROM open_push p JOIN row r USING (seq)"
-                " WHERE r.who = ?)",
-                (customer,),
-            )
-            erased = {"customer": customer, "reason": "platform"}
-            batch.write([Row("customer.erased", batch.now, erased, live=False)])
-            erasure.begin(batch.connection, customer, last_seq(batch.connection), everything=deleted)
+            withdraw(batch, customer, "platform", everything=deleted)
         for pseudonym, deleted in effects.pseudonyms.items():
             erasure.begin(batch.connection, pseudonym, last_seq(batch.connection), everything=deleted)
         for pseudonym in effects.lost:
             erasure.begin(batch.connection, pseudonym, last_seq(batch.connection))
         for pseudonym in effects.reassigned:
-            self._forget(batch, pseudonym)
+            forget(batch, pseudonym)
         for customer in batch.stays:
             known = directory.customer(batch.connection, customer)
             if known is None or "presence" not in known.consents:
@@ -180,21 +172,45 @@ class Attribution:
         """What has waited for `late` is nobody's."""
         elapsed = batch.journal.elapsed(batch.now.instant) - self.late
         for pseudonym in batch.journal.held_until(batch.connection, elapsed, batch.open_sessions()):
-            self._forget(batch, pseudonym, elapsed)
+            forget(batch, pseudonym, elapsed)
 
-    def _forget(self, batch: Batch, pseudonym: str, until: float = inf) -> None:
-        """Held scans of this pseudonym, committed up to `until` (elapsed seconds), become unclaimed.
+    def refused(self, batch: Batch, seqs: Iterable[int]) -> None:
+        """The platform refused these rows: what staff said in them of a band does not hold any more.
 
-        The tap of a session that is open still waits: the session may yet get its name.
+        Nor does it when it is sent again and accepted: then the feed says so.
         """
-        waiting = [w for w in batch.journal.held(batch.connection, pseudonym) if w.since <= until]
-        open_now = batch.open_sessions()
-        gone = [w for w in waiting if w.row.id not in open_now]
-        _release(batch, gone)
-        batch.happen(Forgotten(batch.now, tuple(w.row for w in gone if w.row.kind == HELD)))
-        rest = len(gone) < len(waiting) or batch.journal.held(batch.connection, pseudonym)
-        upto = max((w.seq for w in gone), default=0) if rest else last_seq(batch.connection)
-        erasure.begin(batch.connection, pseudonym, upto)
+        taken = directory.take_back(batch.connection, seqs)
+        for pseudonym, lost in taken.items():
+            if lost:
+                forget(batch, pseudonym)
+        if taken:
+            self.resolve(batch)
+
+
+def withdraw(batch: Batch, customer: str, reason: str, *, everything: bool) -> None:
+    """The customer's sessions end, no push follows, rows are blanked when accepted; `reason`: who wants it so."""
+    batch.happen(Withdrawn(batch.now, customer))
+    batch.connection.execute(
+        "DELETE FROM open_push WHERE seq IN (SELECT p.seq FROM open_push p JOIN row r USING (seq) WHERE r.who = ?)",
+        (customer,),
+    )
+    batch.write([Row("customer.erased", batch.now, {"customer": customer, "reason": reason}, live=False)])
+    erasure.begin(batch.connection, customer, last_seq(batch.connection), everything=everything)
+
+
+def forget(batch: Batch, pseudonym: str, until: float = inf) -> None:
+    """Held scans of this pseudonym, committed up to `until` (elapsed seconds), become unclaimed.
+
+    The tap of a session that is open still waits: the session may yet get its name.
+    """
+    waiting = [w for w in batch.journal.held(batch.connection, pseudonym) if w.since <= until]
+    open_now = batch.open_sessions()
+    gone = [w for w in waiting if w.row.id not in open_now]
+    _release(batch, gone)
+    batch.happen(Forgotten(batch.now, tuple(w.row for w in gone if w.row.kind == HELD)))
+    rest = len(gone) < len(waiting) or batch.journal.held(batch.connection, pseudonym)
+    upto = max((w.seq for w in gone), default=0) if rest else last_seq(batch.connection)
+    erasure.begin(batch.connection, pseudonym, upto)
 
 
 def _chosen(batch: Batch, tap: Tap) -> Tap:

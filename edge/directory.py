@@ -1,6 +1,7 @@
 """The local cache of the platform's feed: pseudonym -> customer, GTIN -> product.
 
-Only the feed writes it. A page and its cursor are one transaction. A pull from the beginning fills a new
+Only the feed writes it, but for bindings: bands that staff gave or took stay on top until the platform rejects that or
+a later change of the feed names them. A page and its cursor are one transaction. A pull from the beginning fills a new
 generation beside the one that is served, and replaces it with its last page: what it lacks is gone.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -88,9 +89,9 @@ class Effects:
 def owner(connection: sqlite3.Connection, pseudonym: str | None) -> Customer | None:
     """Whose the pseudonym is; None if the cache does not know."""
     found = connection.execute(
-        "SELECT c.id, c.cart, c.language, c.consents FROM identifier i"
-        " JOIN customer c ON c.generation = i.generation AND c.id = i.customer"
-        " WHERE i.generation = (SELECT value FROM meta WHERE key = 'generation') AND i.pseudonym = ?",
+        "SELECT c.id, c.cart, c.language, c.consents FROM known k JOIN customer c"
+        " ON c.generation = (SELECT value FROM meta WHERE key = 'generation') AND c.id = k.customer"
+        " WHERE k.pseudonym = ?",
         (pseudonym,),
     ).fetchone()
     return _customer(found)
@@ -119,12 +120,47 @@ def product(connection: sqlite3.Connection, gtin: str) -> Mapping[str, Any] | No
 
 def valid_from(connection: sqlite3.Connection, pseudonym: str) -> int | None:
     """Milliseconds since 1970 from which the identifier is its customer's; None: from always."""
-    found = connection.execute(
-        "SELECT since FROM identifier"
-        " WHERE generation = (SELECT value FROM meta WHERE key = 'generation') AND pseudonym = ?",
-        (pseudonym,),
-    ).fetchone()
+    found = connection.execute("SELECT since FROM known WHERE pseudonym = ?", (pseudonym,)).fetchone()
     return found[0] if found else None
+
+
+def holder(connection: sqlite3.Connection, pseudonym: str) -> str | None:
+    """The id of the customer whose it is, also of one whom the cache does not know."""
+    found = connection.execute("SELECT customer FROM known WHERE pseudonym = ?", (pseudonym,)).fetchone()
+    return found[0] if found else None
+
+
+def bind(connection: sqlite3.Connection, pseudonym: str, customer: str | None, seq: int) -> None:
+    """Staff gave it to the customer, or took it (None), as the event with that `seq` says."""
+    found = connection.execute(
+        "SELECT type FROM binding WHERE pseudonym = ? UNION ALL SELECT type FROM identifier WHERE pseudonym = ?"
+        " AND generation = (SELECT value FROM meta WHERE key = 'generation')",
+        (pseudonym, pseudonym),
+    ).fetchone()
+    values = (pseudonym, found[0] if found else "nfc", customer, seq)
+    connection.execute("INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, NULL)", values)
+
+
+def take_back(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[str, bool]:
+    """Bindings are no more, by the `seq` of their events; for each pseudonym whether somebody lost it."""
+    taken = {}
+    for seq in seqs:
+        found = connection.execute("DELETE FROM binding WHERE seq = ? RETURNING pseudonym, customer", (seq,)).fetchall()
+        for pseudonym, customer in found:
+            taken[pseudonym] = customer not in (None, holder(connection, pseudonym))
+    return taken
+
+
+def forget(connection: sqlite3.Connection, customer: str) -> list[str]:
+    """The customer is gone from the cache, and all that is theirs; the pseudonyms that were."""
+    theirs = (
+        "SELECT pseudonym FROM binding WHERE customer = ?1 UNION SELECT pseudonym FROM identifier WHERE customer = ?1"
+    )
+    found = [pseudonym for (pseudonym,) in connection.execute(theirs, (customer,))]
+    connection.executemany("DELETE FROM binding WHERE pseudonym = ?", [(pseudonym,) for pseudonym in found])
+    connection.execute("DELETE FROM identifier WHERE customer = ?", (customer,))
+    connection.execute("DELETE FROM customer WHERE id = ?", (customer,))
+    return found
 
 
 def position(connection: sqlite3.Connection) -> str | None:
@@ -194,9 +230,12 @@ def _apply(connection: sqlite3.Connection, generation: int, raw: Raw, effects: E
         if (before and "cart" in before.consents and "cart" not in consents) or (before and values is None):
             _withdraw(connection, [(change.key, values is None)], effects)
     if serving and change.kind == "identifier":
-        was = connection.execute(f"SELECT customer FROM {where}", key).fetchone()
-        if values is None or (was and was[0] != values[1]):
+        was = holder(connection, change.key)
+        if values is None or (was and was != values[1]):
             effects.reassigned.append(change.key)
+        connection.execute("DELETE FROM binding WHERE pseudonym = ?", (change.key,))
+    elif change.kind == "identifier":
+        connection.execute("UPDATE binding SET named = ? WHERE pseudonym = ?", (generation, change.key))
     if values is None:
         connection.execute(f"DELETE FROM {where}", key)
     else:
@@ -214,7 +253,7 @@ def _values(kind: str, key: str, raw: Raw) -> tuple[Any, ...]:
             c = msgspec.json.decode(raw, type=_CustomerValue)
             if not _CART.fullmatch(c.cart) and "cart" in (c.consents or []):  # without that consent it serves nobody
                 raise ValueError("a customer whose cart is no cart reference")
-            return c.cart, c.display, c.language, f" {' '.join(sorted(c.consents or []))} "
+            return c.cart, c.display, c.language, f" {' '.join(sorted(c.consents or []))} ", None
         case "identifier":
             if len(key) != 64 or not _PSEUDONYM.issuperset(key):
                 raise ValueError("an identifier whose key is no pseudonym")
@@ -238,19 +277,16 @@ def _replace(connection: sqlite3.Connection, generation: int, effects: Effects) 
     if _meta(connection, "doubted"):
         gone += _unheard_of(connection, generation, old, effects)
     _withdraw(connection, [(id, bool(deleted)) for id, deleted in gone], effects)
-    lost = connection.execute(
-        "SELECT DISTINCT h.pseudonym FROM held h JOIN identifier o ON o.generation = ? AND o.pseudonym = h.pseudonym"
-        " LEFT JOIN identifier n ON n.generation = ? AND n.pseudonym = h.pseudonym"
-        " WHERE n.customer IS NULL OR n.customer <> o.customer",
-        (old, generation),
-    )
-    effects.reassigned += [pseudonym for (pseudonym,) in lost]
     changed = connection.execute(
-        "SELECT o.pseudonym FROM identifier o LEFT JOIN identifier n ON n.generation = ? AND n.pseudonym = o.pseudonym"
-        " WHERE o.generation = ? AND (n.customer IS NULL OR n.customer <> o.customer)",
-        (generation, old),
-    )
-    effects.lost += [pseudonym for (pseudonym,) in changed]
+        "SELECT o.pseudonym, EXISTS (SELECT 1 FROM held h WHERE h.pseudonym = o.pseudonym) FROM known o"
+        " LEFT JOIN identifier n ON n.generation = ? AND n.pseudonym = o.pseudonym"
+        " WHERE (n.customer IS NULL OR n.customer <> o.customer)"
+        " AND o.pseudonym NOT IN (SELECT pseudonym FROM binding WHERE named IS NOT ?)",
+        (generation, generation),
+    ).fetchall()
+    effects.reassigned += [pseudonym for pseudonym, held in changed if held]
+    effects.lost += [pseudonym for pseudonym, _ in changed]
+    connection.execute("DELETE FROM binding WHERE named = ?", (generation,))
     _keep(connection, "generation", generation)
     connection.execute("DELETE FROM meta WHERE key IN ('filling', 'doubted')")
 
@@ -268,25 +304,21 @@ def _unheard_of(connection: sqlite3.Connection, generation: int, old: int, effec
 
 
 def _withdraw(connection: sqlite3.Connection, customers: list[tuple[str, bool]], effects: Effects) -> None:
-    """Notes them and their identifiers, before these go with the generation."""
+    """Notes them and their identifiers, before these go with the generation; what staff gave the deleted goes."""
     for id, deleted in customers:
         effects.withdrawn[id] = deleted or effects.withdrawn.get(id, False)
     found = connection.execute(
-        "SELECT i.pseudonym, i.customer FROM identifier i JOIN json_each(?) c ON c.value = i.customer"
-        " WHERE i.generation = (SELECT value FROM meta WHERE key = 'generation')",
+        "SELECT k.pseudonym, k.customer FROM known k JOIN json_each(?) c ON c.value = k.customer",
         (msgspec.json.encode([id for id, _ in customers]).decode(),),
     )
     effects.pseudonyms.update((pseudonym, effects.withdrawn[id]) for pseudonym, id in found)
+    connection.executemany("DELETE FROM binding WHERE customer = ?", [(id,) for id, deleted in customers if deleted])
 
 
 def learnable(connection: sqlite3.Connection) -> list[str]:
     """Pseudonyms for which something waits and whose customer the cache knows by now."""
-    found = connection.execute(
-        "SELECT DISTINCT h.pseudonym FROM held h"
-        " JOIN identifier i ON i.generation = (SELECT value FROM meta WHERE key = 'generation')"
-        " AND i.pseudonym = h.pseudonym JOIN customer c ON c.generation = i.generation AND c.id = i.customer"
-    )
-    return [pseudonym for (pseudonym,) in found]
+    found = connection.execute("SELECT DISTINCT pseudonym FROM held").fetchall()
+    return [pseudonym for (pseudonym,) in found if owner(connection, pseudonym)]
 
 
 def _customer(found: tuple[Any, ...] | None) -> Customer | None:

@@ -23,8 +23,13 @@ _ELSE = "(r.kind GLOB 'presence.*' OR r.kind GLOB 'band.*')"
 
 
 def begin(connection: sqlite3.Connection, who: str, upto: int, *, everything: bool = True) -> None:
-    """`who`: a customer's id or a pseudonym, in rows up to `upto`; else than `everything`: cart and session rows."""
+    """`who`: a customer's id or a pseudonym, in rows up to `upto`; else than `everything`: cart and session rows.
+
+    With everything goes what staff still have in mind with the customer.
+    """
     connection.execute("INSERT OR REPLACE INTO erasure VALUES (?, ?, 0, ?)", (who, upto, everything))
+    if everything:
+        connection.execute("DELETE FROM intent WHERE json_extract(CAST(arguments AS TEXT), '$.customer') = ?", (who,))
 
 
 def step(connection: sqlite3.Connection, sinks: Collection[str]) -> bool:

@@ -119,7 +119,25 @@ class Withdrawn:
     customer: str
 
 
-Happening = Tapped | Scanned | Lapsed | Learnt | Forgotten | Withdrawn
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Staff gave an unclaimed scan to a customer. `scan` is its row, with the `product` as the cache has it."""
+
+    moment: Moment
+    scan: Row
+    customer: Customer
+    staff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Staff ended the session at the read point, or all (None)."""
+
+    moment: Moment
+    read_point: str | None = None
+
+
+Happening = Tapped | Scanned | Lapsed | Learnt | Forgotten | Withdrawn | Given | Closed
 
 
 def decide(floor: Floor, happening: Happening, rules: Rules) -> list[Row]:
@@ -140,6 +158,14 @@ def decide(floor: Floor, happening: Happening, rules: Rules) -> list[Row]:
                 _ended(happening.moment, read_point, spot.session, "consent")
                 for read_point, spot in floor.items()
                 if spot.session and spot.session.customer == happening.customer
+            ]
+        case Given():
+            return list(_given(floor, happening, rules))
+        case Closed():
+            return [
+                _ended(happening.moment, read_point, spot.session, "staff")
+                for read_point, spot in floor.items()
+                if spot.session and happening.read_point in (read_point, None)
             ]
 
 
@@ -253,6 +279,16 @@ def _learnt(floor: Floor, learnt: Learnt, rules: Rules) -> Iterator[Row]:
         yield Row("customer.resolved", learnt.moment, {**data, "read_point": tap.data["read_point"]})
     for scan in learnt.scans:
         yield replace(_added(scan, learnt.owner, scan.data["session"], rules), live=False)
+
+
+def _given(floor: Floor, given: Given, rules: Rules) -> Iterator[Row]:
+    """Nothing if the customer has no session. It is no reading: it extends none, as its read point may be another's."""
+    sessions = [spot.session for spot in floor.values() if spot.session and spot.session.customer == given.customer.id]
+    if sessions:
+        session = max(sessions, key=lambda session: session.last)
+        data = _added(given.scan, given.customer, session.id, rules).data
+        about = {"staff": given.staff, "event": given.scan.id}
+        yield Row("cart.item_added", given.moment, {**data, **about}, live=False)
 
 
 def _opening(who: Mapping[str, str], tap: Tapped) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from edge.directory import Page
 from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import Batch, Intake
+from edge.intents import Intents
 from edge.model import Outcome, Reading, Row
 from edge.places import Places
 from edge.plan import Plan
@@ -30,6 +31,7 @@ from edge.reception import Reception
 from edge.recorder import Recorder
 from edge.sound import Sound
 from edge.space import Space
+from edge.staff import NOTE, PUSH
 from edge.supervisor import supervise
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
@@ -144,7 +146,12 @@ class Gateway:
             names = store.id, store.gateway, VERSION
             self._cart = Cart(server, *names, config.cart.max_age, self._intake, nudge)
             sinks.append(self._cart)
-        self._forwarders = [Forwarder(sink, database, self._intake, Backoff()) for sink in sinks]
+        refused = {"platform": self._attribution.refused}
+        self._forwarders = [
+            Forwarder(sink, database, self._intake, Backoff(), refused.get(sink.name, lambda *_: None))
+            for sink in sinks
+        ]
+        self._intents = Intents(database, self._intake)
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
         self._background = asyncio.TaskGroup()
         self._nudging: asyncio.TimerHandle | None = None
@@ -214,8 +221,7 @@ class Gateway:
             count = await (await self._intake.submit(work))
         except Full as error:
             return {"error": f"the disk takes nothing now: {error}"}
-        for forwarder in self._forwarders:
-            forwarder.wake()
+        self._wake()
         return {"count": count}
 
     def record(self) -> AsyncIterator[dict[str, Any]]:
@@ -236,6 +242,7 @@ class Gateway:
         if self._downlink:
             group.create_task(self._downlink.run())
         group.create_task(self._upkeep.run())
+        group.create_task(self._intents.run())
 
     def _emit(self, places: Places, number: int) -> Emit:
         async def emit(reading: Reading) -> None:
@@ -246,14 +253,20 @@ class Gateway:
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
-            for forwarder in self._forwarders:
-                forwarder.wake()
+            self._wake()
         if any(row.kind == "customer.erased" for row in rows):
             self._upkeep.stirred.set()
         for row in rows:
+            if self._cart and row.kind == NOTE and row.data["action"] == PUSH:
+                self._cart.push_again(row.data["seq"])
+                self._wake()
             if outcome := late_cue(row, self._intake.floor):
                 self._cue(row.data["read_point"], outcome)
         self._recorder.committed(rows, self._intake.floor)
+
+    def _wake(self) -> None:
+        for forwarder in self._forwarders:
+            forwarder.wake()
 
     def _cue(self, read_point: str, outcome: Outcome) -> None:
         log.info("cue at %s: %s", read_point, outcome)

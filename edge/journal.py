@@ -332,6 +332,7 @@ def set_right(connection: sqlite3.Connection, boot: Boot, now: Moment, wall: flo
     connection.execute(
         "UPDATE boot SET right = ?, wall = ?, origin = ? WHERE n = ?", (right, right, mended.origin, boot.n)
     )
+    connection.execute("UPDATE intent SET due = due + ?", (mended.origin - boot.origin,))  # nobody has less time for it
     data = {"bootid": now.boot, "offset_seconds": round(right - boot.base, 3)}
     return mended, Row("clock.adjusted", now, data, live=False)
 

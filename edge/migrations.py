@@ -130,7 +130,8 @@ CREATE TABLE intent (
 CREATE TABLE binding (
   pseudonym TEXT PRIMARY KEY, type TEXT NOT NULL,
   customer TEXT,                -- null: nobody's
-  seq INTEGER NOT NULL          -- of the event that says so
+  seq INTEGER NOT NULL,         -- of the event that says so; 0: lost
+  named INTEGER                 -- the generation being filled that names it, with which it goes; null: none
 ) STRICT, WITHOUT ROWID;
 
 -- Whose an identifier is.

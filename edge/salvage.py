@@ -3,7 +3,7 @@
 The damaged file is set aside under another name, carved record by record, and overwritten once what was found is
 committed; a crash at any moment begins anew or goes on. Rows keep their journal and seq; a new journal begins after
 them and says how many are missing. What follows from the rows (`open_push`, `held`, `present`) is made from them again.
-The directory serves on, and is pulled anew at the first chance.
+The directory serves on, and is pulled anew at the first chance. People, intents and bindings stay.
 """
 
 from __future__ import annotations
@@ -191,6 +191,8 @@ def _statements(
             yield f"INSERT OR {'REPLACE' if columns[6] is None else 'IGNORE'} INTO row VALUES ({_marks(9)})", values
         elif table == "boot":
             yield f"INSERT OR REPLACE INTO boot VALUES ({_marks(7)})", (rowid, *columns[1:])
+        elif table == _BEFORE:
+            yield f"INSERT OR REPLACE INTO customer VALUES ({_marks(7)})", (*columns, None)
         elif table:
             yield f"INSERT OR REPLACE INTO {table} VALUES ({_marks(len(columns))})", columns
 
@@ -235,12 +237,19 @@ _FORMS = {
     "meta": (_text, _is(int, float, str)),
     "aside": (_sink, _int, _text, _int),
     "erasure": (_text, _int, _int, _int),
-    "customer": (_int, _text, _text, _is(str, _NULL), _is(str, _NULL), _text),
+    "person": (_text, _text, _text),
+    "intent": (_text, _number, _text, _text, _blob),
+    "binding": (_text, _text, _is(str, _NULL), _int, _is(int, _NULL)),
+    "customer": (_int, _text, _text, _is(str, _NULL), _is(str, _NULL), _text, _is(str, _NULL)),
     "identifier": (_int, _text, _text, _text, _is(int, _NULL)),
     "product": (_int, _text, _blob),
 }
+_BEFORE = "customer before it had the column found_by"
+_FORMS[_BEFORE] = _FORMS["customer"][:-1]
 _FOLLOWS = """
 DELETE FROM aside WHERE seq NOT IN (SELECT seq FROM row);
+
+UPDATE binding SET seq = 0 WHERE seq NOT IN (SELECT seq FROM row WHERE kind GLOB 'band.*');
 
 -- What an app has not confirmed and nobody removed; pushed long ago, if the cursor has passed it.
 INSERT INTO open_push

@@ -116,6 +116,11 @@ class Cart:
         self._stop = False
         self._singly = 0
 
+    def push_again(self, seq: int) -> None:
+        """Pushes an open one next. To be forgotten is no harm: a start pushes all that is open again."""
+        if seq <= self._cursor:  # what comes after it is on its way in its order
+            self._again.appendleft(seq)
+
     @asynccontextmanager
     async def connected(self, wake: asyncio.Event) -> AsyncIterator[None]:
         inbox: asyncio.Queue[Message] = asyncio.Queue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -57,15 +58,26 @@ class Sink(Protocol):
 
 
 class Forwarder:
-    """Runs one sink. `wake` tells it that there is something new."""
+    """Runs one sink. `wake` tells it that there is something new.
 
-    def __init__(self, sink: Sink, database: Database, intake: Intake, backoff: Backoff) -> None:
+    `refused` runs in the batch in which rows are put aside, given their seqs.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        database: Database,
+        intake: Intake,
+        backoff: Backoff,
+        refused: Callable[[Batch, list[int]], None] = lambda *_: None,
+    ) -> None:
         self.health = SinkHealth()
         self.sink = sink
         self.cursor = 0
         self.backoff = backoff
         self._database = database
         self._intake = intake
+        self._refused = refused
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -112,9 +124,18 @@ class Forwarder:
 
         try:
             seq = max(self.cursor, delivery.seq)
-            await (await self._intake.submit(partial(_keep, sink=self.sink.name, seq=seq, delivery=delivery)))
+            await (await self._intake.submit(partial(self._keep, seq=seq, delivery=delivery)))
         except Full as error:
             raise Unavailable(f"the disk is full: {error}", retry_after=10, state="full") from None
+
+    def _keep(self, batch: Batch, seq: int, delivery: Delivery) -> None:
+        """With the cursor, so that nothing is both aside and sent again."""
+        sink = self.sink.name
+        batch.connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (sink, seq))
+        aside.put(batch.connection, sink, delivery.aside)
+        aside.again(batch.connection, sink, delivery.back, aside.TAKEN_BACK)
+        aside.drop(batch.connection, sink, delivery.taken, delivered=True)
+        self._refused(batch, [seq for seq, _ in delivery.aside])
 
     def _say(self, state: SinkState, reason: str = "") -> None:
         """Logs transitions only."""
@@ -123,11 +144,3 @@ class Forwarder:
         if state != self.health.state:
             log.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s %s", self.sink.name, state, reason)
         self.health.state, self.health.reason = state, reason
-
-
-def _keep(batch: Batch, sink: str, seq: int, delivery: Delivery) -> None:
-    """With the cursor, so that nothing is both aside and sent again."""
-    batch.connection.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (sink, seq))
-    aside.put(batch.connection, sink, delivery.aside)
-    aside.again(batch.connection, sink, delivery.back, aside.TAKEN_BACK)
-    aside.drop(batch.connection, sink, delivery.taken, delivered=True)

@@ -19,10 +19,12 @@ from edge.clock import Clock
 from edge.database import FILE, Database, Full
 from edge.floor import Rules
 from edge.intake import Batch, Intake
+from edge.intents import Intents
 from edge.model import Reading, Row
 from edge.ports import Unavailable
 from edge.reception import Reception
 from edge.space import Space
+from edge.staff import NOTE, PUSH
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
 from edge.zones import Zones
@@ -81,7 +83,7 @@ class Process:
         intake = Intake(self.database, clock, opened, space, rules, LATE, expire=attribution.expire)
         intake.restore()
         intake.committed.append(self._committed)
-        self._attribution, self.intake, self.space = attribution, intake, space
+        self.attribution, self.intake, self.space = attribution, intake, space
         self.upkeep = Upkeep(self.database, intake, space, MAX_AGE, RETENTION, attribution.resolve)
         telling = cast(Any, SimpleNamespace(clock=clock, own_time=intake.own_time, submit=self._submit))
         self._unwritten = Unwritten(folder, clock.now())
@@ -93,7 +95,12 @@ class Process:
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
         sinks: list[tuple[Sink, Any]] = [(uplink, platform), (cart, broker)]
-        self._forwarders = [Forwarder(sink, self.database, intake, _backoff(peer)) for sink, peer in sinks]
+        refused = {"platform": attribution.refused}
+        self._forwarders = [
+            Forwarder(sink, self.database, intake, _backoff(peer), refused.get(sink.name, lambda *_: None))
+            for sink, peer in sinks
+        ]
+        self._cart, self.intents = cart, Intents(self.database, intake)
         since = partial(directory.position, self.reader)
         feed = self._apply, self._restart_feed, _backoff(platform)
         self._downlink = Downlink(cast(Any, platform), "gangnam", 1800.0, since, *feed)
@@ -101,7 +108,7 @@ class Process:
 
     def start(self) -> None:
         """Everything runs, and what can be done at once is done."""
-        parts = self.intake, self.zones, *self._forwarders, self._downlink, self.upkeep
+        parts = self.intake, self.zones, *self._forwarders, self._downlink, self.upkeep, self.intents
         self._tasks = [self.loop.create_task(part.run()) for part in parts]
         self.run_to(self.clocks.instant)
 
@@ -171,7 +178,10 @@ class Process:
 
     def _committed(self, rows: list[Row]) -> None:
         self._look()
-        if any(not row.inside for row in rows):
+        again = [row.data["seq"] for row in rows if row.kind == NOTE and row.data["action"] == PUSH]
+        for seq in again:
+            self._cart.push_again(seq)
+        if again or any(not row.inside for row in rows):
             for forwarder in self._forwarders:
                 forwarder.wake()
         if any(row.kind == "customer.erased" for row in rows):
@@ -189,7 +199,7 @@ class Process:
         told = partial(self._page, [json.loads(bytes(change)) for change in page.changes], since is None, page.more)
 
         def work(batch: Batch) -> None:
-            self._attribution.learn(batch, page, since)
+            self.attribution.learn(batch, page, since)
             self.disk.then.append(told)
 
         await self._kept(work)

@@ -1,0 +1,156 @@
+"""What staff want and may still take back: it waits ten seconds in the database, then it is done, also after a restart.
+
+It is looked at when it is asked for and again when it falls due; what cannot be done by then is not done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from edge import staff as staffs
+from edge.database import Database
+from edge.identity import uuid7
+from edge.intake import Batch, Intake
+from edge.model import Row
+from edge.staff import Refused
+
+log = logging.getLogger(__name__)
+
+WAIT = 10.0
+"""Seconds in which it can be taken back."""
+_SHOWN = ("customer", "gtin", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """`left`: seconds until it is done. `arguments`: of the action, and what a page shows of it besides."""
+
+    id: str
+    action: str
+    staff: str
+    left: float
+    arguments: Mapping[str, Any]
+
+    def shown(self) -> dict[str, Any]:
+        """As the page's OpenAPI has it."""
+        about = {name: self.arguments[name] for name in _SHOWN if name in self.arguments}
+        return {"id": self.id, "action": self.action, "staff": self.staff, "left_seconds": round(self.left, 3), **about}
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """`takes`: names of its arguments; `look` raises Refused or says what is shown; `do` takes the staff's name too."""
+
+    takes: tuple[str, ...]
+    look: Callable[..., dict[str, Any]]
+    do: Callable[..., None]
+
+
+_ACTIONS = {
+    "remove": _Action(("seq", "id"), staffs.removable, staffs.remove),
+    "unbind": _Action(("customer", "pseudonym"), staffs.unbindable, staffs.unbind),
+    "erase": _Action(("customer",), staffs.erasable, staffs.erase),
+    "close": _Action((), lambda _: {}, staffs.close),
+    "drop": _Action(("ids",), staffs.droppable, staffs.drop),
+    "dismiss": _Action(("name",), staffs.dismissable, staffs.dismiss),
+}
+
+
+def put(batch: Batch, action: str, arguments: Mapping[str, Any], staff: str) -> Intent:
+    """Does the action with these arguments in WAIT seconds; one that waits already is the same. Raises Refused."""
+    asked = {**arguments, **_ACTIONS[action].look(batch.connection, **arguments)}
+    now = batch.journal.elapsed(batch.now.instant)
+    for intent in pending(batch.connection, now):
+        if (intent.action, intent.arguments) == (action, asked):
+            return intent
+    id = uuid7()
+    values = (id, now + WAIT, action, staff, msgspec.json.encode(asked))
+    batch.connection.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?)", values)
+    return Intent(id, action, staff, WAIT, asked)
+
+
+def take_back(batch: Batch, id: str, staff: str) -> bool:
+    """It is not done; false if it was done already."""
+    intent = _taken(batch.connection, id)
+    if intent:
+        about = {"customer": intent.arguments["customer"]} if "customer" in intent.arguments else {}
+        staffs.note(batch, staff, "take_back", what=intent.action, **about)
+    return intent is not None
+
+
+def pending(connection: sqlite3.Connection, now: float) -> list[Intent]:
+    """What waits, the next first; `now` in elapsed seconds."""
+    found = connection.execute("SELECT id, action, staff, due - ?, arguments FROM intent ORDER BY due, id", (now,))
+    return [_intent(row) for row in found]
+
+
+class Intents:
+    """Does what is due. `changed` are told when something comes, is taken back, or is done."""
+
+    def __init__(self, database: Database, intake: Intake) -> None:
+        self.changed: list[Callable[[], None]] = []
+        self._database = database
+        self._intake = intake
+        self._committed = asyncio.Event()
+        intake.committed.append(self._look)
+
+    def pending(self, connection: sqlite3.Connection) -> list[Intent]:
+        """What waits now, the next first."""
+        return pending(connection, self._intake.journal.elapsed(self._intake.clock.instant()))
+
+    async def run(self) -> None:
+        """For ever. What the disk does not take is tried again until it does."""
+        reader = self._database.reader()
+        known: list[str] = []
+        try:
+            while True:
+                self._committed.clear()
+                waiting = self.pending(reader)
+                if (ids := [intent.id for intent in waiting]) != known:
+                    known = ids
+                    for tell in self.changed:
+                        tell()
+                if waiting and waiting[0].left <= 0:
+                    await self._intake.insist(partial(_do, id=waiting[0].id))
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(waiting[0].left if waiting else None):
+                        await self._committed.wait()
+        finally:
+            reader.close()
+
+    def _look(self, _: list[Row]) -> None:
+        self._committed.set()
+
+
+def _do(batch: Batch, id: str) -> None:
+    """With the end of the waiting, so that it is done once."""
+    intent = _taken(batch.connection, id)
+    if intent is None:
+        return
+    action = _ACTIONS[intent.action]
+    try:
+        action.do(batch, **{name: intent.arguments[name] for name in action.takes}, staff=intent.staff)
+    except Refused as refused:
+        log.warning("staff: %s is not done after all: %s", intent.action, refused.code)
+
+
+def _taken(connection: sqlite3.Connection, id: str) -> Intent | None:
+    found = connection.execute(
+        "DELETE FROM intent WHERE id = ? RETURNING id, action, staff, due, arguments", (id,)
+    ).fetchall()
+    return _intent(found[0]) if found else None
+
+
+def _intent(found: tuple[str, str, str, float, bytes]) -> Intent:
+    id, action, staff, left, arguments = found
+    return Intent(id, action, staff, left, msgspec.json.decode(arguments))
