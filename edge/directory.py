@@ -153,14 +153,15 @@ def take_back(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[str, 
 
 def forget(connection: sqlite3.Connection, customer: str) -> list[str]:
     """The customer is gone from the cache, and all that is theirs; the pseudonyms that were."""
-    theirs = (
-        "SELECT pseudonym FROM binding WHERE customer = ?1 UNION SELECT pseudonym FROM identifier WHERE customer = ?1"
+    found = connection.execute("SELECT pseudonym FROM known WHERE customer = ?", (customer,)).fetchall()
+    connection.execute(
+        "DELETE FROM binding WHERE customer = ?1 OR customer IS NULL AND pseudonym IN (SELECT pseudonym FROM identifier"
+        " WHERE customer = ?1 AND generation = (SELECT value FROM meta WHERE key = 'generation'))",
+        (customer,),
     )
-    found = [pseudonym for (pseudonym,) in connection.execute(theirs, (customer,))]
-    connection.executemany("DELETE FROM binding WHERE pseudonym = ?", [(pseudonym,) for pseudonym in found])
     connection.execute("DELETE FROM identifier WHERE customer = ?", (customer,))
     connection.execute("DELETE FROM customer WHERE id = ?", (customer,))
-    return found
+    return [pseudonym for (pseudonym,) in found]
 
 
 def position(connection: sqlite3.Connection) -> str | None:

@@ -163,7 +163,9 @@ def decide(floor: Floor, happening: Happening, rules: Rules) -> list[Row]:
             return list(_given(floor, happening, rules))
         case Closed():
             return [
-                _ended(happening.moment, read_point, spot.session, "staff")
+                _ended(
+                    happening.moment, read_point, spot.session, "staff" if _lasts(spot, happening, rules) else "timeout"
+                )
                 for read_point, spot in floor.items()
                 if spot.session and happening.read_point in (read_point, None)
             ]
@@ -283,12 +285,21 @@ def _learnt(floor: Floor, learnt: Learnt, rules: Rules) -> Iterator[Row]:
 
 def _given(floor: Floor, given: Given, rules: Rules) -> Iterator[Row]:
     """Nothing if the customer has no session. It is no reading: it extends none, as its read point may be another's."""
-    sessions = [spot.session for spot in floor.values() if spot.session and spot.session.customer == given.customer.id]
+    sessions = [
+        (spot.session.last, read_point, spot.session)
+        for read_point, spot in floor.items()
+        if spot.session and spot.session.customer == given.customer.id and _lasts(spot, given, rules)
+    ]
     if sessions:
-        session = max(sessions, key=lambda session: session.last)
+        (_, _, session) = max(sessions, key=lambda found: found[:2])
         data = _added(given.scan, given.customer, session.id, rules).data
         about = {"staff": given.staff, "event": given.scan.id}
         yield Row("cart.item_added", given.moment, {**data, **about}, live=False)
+
+
+def _lasts(spot: Spot, at: Given | Closed, rules: Rules) -> bool:
+    """Whether the session is not over by itself, though nobody has looked yet."""
+    return spot.session is not None and spot.session.last + rules.session > at.moment.instant
 
 
 def _opening(who: Mapping[str, str], tap: Tapped) -> dict[str, Any]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from edge import aside, directory, envelope, erasure
 from edge.attribution import Attribution, forget, withdraw
 from edge.floor import Closed, Given
-from edge.intake import Batch
+from edge.intake import Batch, Intake
 from edge.journal import PUSHED, last_seq
 from edge.model import Customer, Row
 
+_T = TypeVar("_T")
 NOTE = "inside.staff"
 """The row that says what staff did: `staff`, `action`, and what it is about."""
 PUSH = "push"
@@ -31,6 +32,22 @@ class Refused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+async def ask(intake: Intake, work: Callable[[Batch], _T]) -> _T:
+    """Does what staff want in a batch. Raises Refused, and Full where the disk takes nothing now."""
+
+    def attempt(batch: Batch) -> _T | Refused:
+        """A refusal is an answer: raised, it would undo what others have in the same commit."""
+        try:
+            return work(batch)
+        except Refused as refused:
+            return refused
+
+    answer = await (await intake.submit(attempt))
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
 
 
 def note(batch: Batch, staff: str, action: str, **about: object) -> None:
@@ -152,6 +169,7 @@ def erase(batch: Batch, customer: str, staff: str) -> None:
     note(batch, staff, "erase", customer=customer)
     withdraw(batch, customer, "staff", everything=True)
     for pseudonym in directory.forget(batch.connection, customer):
+        forget(batch, pseudonym)
         erasure.begin(batch.connection, pseudonym, last_seq(batch.connection))
     batch.forget(customer)
 
@@ -205,7 +223,12 @@ def _consenting(connection: sqlite3.Connection, id: str | None) -> Customer:
 
 
 def _event(connection: sqlite3.Connection, seq: int, id: str, *kinds: str) -> Row:
-    found = connection.execute("SELECT kind, body FROM row WHERE seq = ? AND id = ?", (seq, _bytes(id))).fetchone()
+    """The event, if it is one of these. What is being erased is not found."""
+    found = connection.execute(
+        "SELECT kind, body FROM row r WHERE seq = ? AND id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.who = r.who AND e.upto >= r.seq)",
+        (seq, _bytes(id)),
+    ).fetchone()
     if found is None or found[0] not in kinds:
         raise Refused("not-found")
     return envelope.parse(found[1], None)

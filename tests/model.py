@@ -60,6 +60,30 @@ class Scan:
     customer: str | None = None
     cart: str | None = None
     stopped: bool = False
+    removed: bool = False
+
+
+@dataclass(eq=False)
+class Item:
+    """What staff send to an app besides: a scan that was given, or a removal."""
+
+    at: str
+    gtin: str
+    since: Since
+    session: Session
+    customer: str
+    cart: str
+    stopped: bool = False
+    removed: bool = False
+
+
+@dataclass(eq=False)
+class Binding:
+    """A band that staff gave (or took: no customer). `id` of the event; `named` by a full pull that is under way."""
+
+    id: str
+    customer: str | None
+    named: bool = False
 
 
 class Model:
@@ -74,6 +98,9 @@ class Model:
         self.open: dict[str, Session] = {}
         self.unwritten: set[str] = set()
         self.in_vain: set[str] = set()
+        self.items: dict[tuple[str, str], Scan | Item] = {}
+        self.bindings: dict[str, Binding] = {}
+        self.intents: dict[str, tuple[str, tuple[str, ...], Since, str]] = {}  # about what, since when, on whom
         self.events: Counter[tuple[Any, ...]] = Counter()
 
     def of(self, fate: str, **like: object) -> list[Scan]:
@@ -96,8 +123,14 @@ class Model:
 
     def owner(self, band: str) -> str | None:
         """An identifier whose customer is unknown is unknown."""
-        customer = (self.cache.get(("identifier", band)) or {"customer": ""})["customer"]
+        customer = self.holder(band)
         return customer if ("customer", customer) in self.cache else None
+
+    def holder(self, band: str) -> str | None:
+        """A binding made by staff stays on top."""
+        if band in self.bindings:
+            return self.bindings[band].customer
+        return (self.cache.get(("identifier", band)) or {"customer": None})["customer"]
 
     def pass_to(self, instant: float) -> None:
         """Timeouts fall when due, not at the next reading."""
@@ -155,24 +188,114 @@ class Model:
     def page(self, changes: Changes, *, first: bool, more: bool) -> None:
         """Changes in their order. A full pull replaces the cache when it is over: what it lacks is gone."""
         self.filling = {} if first else self.filling
+        replaces = self.filling is not None
+        for band, binding in self.bindings.items():
+            binding.named = replaces and ((binding.named and not first) or ("identifier", band) in dict(changes))
         if self.filling is not None:
             self.filling.update(changes)
             new, changes = {key: value for key, value in self.filling.items() if value}, []
             if not more:
                 self.filling = None
-                changes = [*((key, None) for key in self.cache if key not in new), *new.items()]
+                named = [("identifier", band) for band in self.bindings if self.bindings[band].named]
+                changes = [
+                    *((key, None) for key in {**self.cache, **dict.fromkeys(named)} if key not in new),
+                    *new.items(),
+                ]
         for (kind, key), value in changes:
-            consented, was = self.consents(key), self.cache.pop((kind, key), None)
+            consented, was = self.consents(key), self.holder(key)
+            self.cache.pop((kind, key), None)
             if value:
                 self.cache[kind, key] = value
             if kind == "customer" and consented and not self.consents(key):
-                for session in [s for s in self.open.values() if s.customer == key]:
-                    self._end(session, "consent")
-                for scan in self.of("added", customer=key):
-                    scan.stopped = True
-            elif kind == "identifier" and (not value or (was and was["customer"] != value["customer"])):
-                self._unclaim([r for r in self._held() if r.band == key and r not in self.open.values()])
+                self._withdraw(key)
+            if kind == "customer" and not value:
+                self._forget(key)
+            elif kind == "identifier" and not (replaces and key in self.bindings and not self.bindings[key].named):
+                self.bindings.pop(key, None)
+                if (not value and (was or not replaces)) or (value and was and was != value["customer"]):
+                    self._release(key)
         self._learn()
+
+    def bind(self, customer: str, band: str, id: str) -> None:
+        """Staff give a band that nobody has."""
+        if self.consents(customer) and self.holder(band) is None:
+            self.bindings[band] = Binding(id, customer)
+            self.events["band.bound", customer, band] += 1
+            self._learn()
+
+    def unbind(self, customer: str, band: str, id: str) -> None:
+        """Staff take the customer's band."""
+        if self.holder(band) == customer:
+            self.bindings[band] = Binding(id, None)
+            self.events["band.unbound", customer, band] += 1
+            self._release(band)
+
+    def rejected(self, id: str) -> None:
+        """The platform rejects an event; if it is a binding's, that is no more."""
+        for band in [band for band, binding in self.bindings.items() if binding.id == id]:
+            was = self.bindings.pop(band).customer
+            if was and self.holder(band) != was:
+                self._release(band)
+        self._learn()
+
+    def end(self, at: str) -> None:
+        """Staff end the session there."""
+        if at in self.open:
+            self._end(self.open[at], "staff")
+
+    def close(self) -> None:
+        for at in [*self.open]:
+            self.end(at)
+
+    def give(self, gtin: str, customer: str) -> None:
+        """Staff give an unclaimed scan, once, to somebody with an open session."""
+        sessions = [session for session in self.open.values() if session.customer == customer]
+        if ("gift", gtin) not in self.items and sessions and self.consents(customer):
+            session = max(sessions, key=lambda session: (session.last, session.at))
+            at, cart = self.scans[gtin].at, (self.cache["customer", customer] or {})["cart"]
+            self.items["gift", gtin] = Item(at, gtin, (self.boot, self.now), session, customer, cart)
+            self.events["gift", at, session.n, gtin, customer, cart] += 1
+
+    def remove(self, kind: str, gtin: str) -> None:
+        """Staff take out what was added or given."""
+        item = self.items[kind, gtin]
+        if not item.stopped and not item.removed and item.customer and item.cart and self.consents(item.customer):
+            assert item.session
+            item.removed, since = True, (self.boot, self.now)
+            told = item.at, item.session.n, gtin, item.customer, item.cart
+            self.items[f"removal of {kind}", gtin] = Item(item.at, gtin, since, item.session, item.customer, item.cart)
+            self.events["cart.item_removed", *told] += 1
+
+    def erase(self, customer: str) -> None:
+        """Staff erase a customer: as if deleted, with the identifiers."""
+        if ("customer", customer) not in self.cache:
+            return
+        self._withdraw(customer)
+        theirs = [band for band in {key for _, key in self.cache} | {*self.bindings} if self.holder(band) == customer]
+        self._forget(customer)
+        for known in (self.cache, self.filling or {}):
+            for key in [k for k, v in known.items() if k[0] == "identifier" and v and v["customer"] == customer]:
+                del known[key]
+                if known is self.cache and key[1] in self.bindings and not self.bindings[key[1]].customer:
+                    del self.bindings[key[1]]
+            known.pop(("customer", customer), None)
+        for band in theirs:
+            self._release(band)
+
+    def _withdraw(self, customer: str) -> None:
+        for session in [s for s in self.open.values() if s.customer == customer]:
+            self._end(session, "consent")
+        for item in self.items.values():
+            item.stopped = item.stopped or item.customer == customer
+
+    def _forget(self, customer: str) -> None:
+        """What staff gave the customer, and have in mind."""
+        self.bindings = {band: each for band, each in self.bindings.items() if each.customer != customer}
+        self.intents = {id: intent for id, intent in self.intents.items() if customer != intent[3]}
+
+    def _release(self, band: str) -> None:
+        """What is held for the band is nobody's."""
+        self._unclaim([read for read in self._held() if read.band == band and read not in self.open.values()])
 
     def reboot(self, boot: Boot, instant: float, *, ok: bool) -> None:
         """After a reboot every open session has ended and no claim waits; an unknown gap counts as 0."""
@@ -216,6 +339,7 @@ class Model:
         if isinstance(read, Session):
             self.events["customer.resolved", read.at, read.n, customer, read.band] += 1
         elif read.session:
+            self.items["added", read.gtin] = read
             read.cart, read.since = (self.cache["customer", customer] or {})["cart"], (self.boot, self.now)
             self.events["cart.item_added", read.at, read.session.n, read.gtin, customer, read.cart, read.stamp] += 1
 
@@ -246,7 +370,8 @@ class Model:
 
     def _is_since(self, read: Session | Scan) -> bool | None:
         """Whether it is not older than the identifier's `from`; None: its right time is not known yet."""
-        since, (time, ok, boot) = (self.cache["identifier", read.band] or {}).get("from"), read.stamp
+        known = {} if read.band in self.bindings else self.cache["identifier", read.band] or {}
+        since, (time, ok, boot) = known.get("from"), read.stamp
         offset = 0.0 if ok else self.boots[boot].offset
         if since is None or offset is None:
             return True if since is None else None

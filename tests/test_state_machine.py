@@ -46,6 +46,8 @@ SECONDS = st.sampled_from((0.125, 1.0, 5.0, 20.0, 35.0, 61.0, 250.0, 600.0, 1800
 JUMP = st.sampled_from((0.0, 7200.0, -3600.0, 315_360_000.0, -946_080_000.0))
 DOWN = st.sampled_from((0.0, 2.0, 50.0))
 CONSENTS = (("cart",), ("cart", "presence"), ("presence",), None)
+SHOPPER = st.sampled_from((*CUSTOMERS[:2], *CUSTOMERS))
+WHICH = st.integers(0, 5)
 WHO = st.sampled_from((*IDENTIFIERS, *("whoever waits",) * 5))
 SINCE = st.sampled_from((None, None, -4000.0, -40.0, -4.0, 0.0, 4.0))
 CHANGE = st.one_of(
@@ -55,7 +57,7 @@ CHANGE = st.one_of(
 CHANGES = st.lists(CHANGE, min_size=1, max_size=3)
 PLATFORM = ("platform offline", "platform online", "swallow", "lose answer", "half")
 BROKER = ("broker offline", "broker online", "apps ack", "apps silent", "drop", "mute", "forget", "lose ack")
-TROUBLE = PLATFORM + BROKER
+TROUBLE = (*PLATFORM, *BROKER, "bands refused", "bands welcome")
 NONSENSE = ({"id": "019aa2f1-0000-7000-8000-000000000000"}, {"id": 7}, [], {"id": "x"})
 
 
@@ -97,6 +99,7 @@ class Story(RuleBasedStateMachine):
     def recover(self) -> None:
         broker, platform = self.world.broker, self.world.platform
         broker.online = platform.online = broker.acking = True
+        platform.refusing = False
         broker.faults, platform.faults = [], []
         broker.drop()
         self.world.wait(400.0)
@@ -171,10 +174,59 @@ class Story(RuleBasedStateMachine):
                 getattr(self.world, peer).online = state == "online"
                 if what == "broker offline":
                     self.world.broker.drop()
+            case ["bands", state]:
+                self.world.platform.refusing = state == "refused"
             case ["apps", state]:
                 self.world.broker.acking = state == "ack"
             case _:
                 (self.world.platform if what in PLATFORM else self.world.broker).faults.append(what)
+
+    @rule(kind=st.sampled_from(("remove", "remove", "give", "give", "push_again")), which=WHICH, who=SHOPPER, later=YES)
+    def help(self, kind: str, which: int, who: str, later: bool) -> None:
+        """Staff see to a product that somebody scanned, one of the last."""
+        types = "cart.item_" if kind != "give" else "scan.unclaimed"
+        bodies = [(id, body) for id, body in self.world.witness.bodies.items() if types.encode() in body]
+        events = [id for id, _ in bodies if kind == "give" or id in self.world.witness.keys]
+        for id in events[-1 - which :][:1]:
+            if kind == "remove" and "removal" in self.world.witness.keys[id][0]:
+                continue
+            if kind == "remove" and later:
+                self.world.intend("remove", id)
+            else:
+                self.world.staff(kind, *([who] if kind == "give" else []), id=id)
+
+    @rule(what=st.sampled_from(("bind", "bind", "unbind", "intend")), who=SHOPPER, band=WHO)
+    def band(self, what: str, who: str, band: str) -> None:
+        """Staff give a band, or take it, at once or later."""
+        held = next((scan.band for scan in self.world.model.of("held")), IDENTIFIERS["dan"])
+        pseudonym = IDENTIFIERS.get(band, held)
+        whose = self.world.model.holder(pseudonym) or who
+        if what == "intend":
+            self.world.intend("unbind", customer=whose, pseudonym=pseudonym)
+        else:
+            self.world.staff(what, who if what == "bind" else whose, pseudonym)
+
+    @rule(at=AT, what=st.sampled_from(("end", "end", "close", "intend")))
+    def send_away(self, at: str, what: str) -> None:
+        """Staff end a session, or all of them."""
+        if what == "intend":
+            self.world.intend("close")
+        else:
+            self.world.staff(what, *([at] if what == "end" else []))
+
+    @rule(who=SHOPPER, later=YES)
+    def erase(self, who: str, later: bool) -> None:
+        """A shopper wants to be forgotten here."""
+        if later:
+            self.world.intend("erase", customer=who)
+        else:
+            self.world.staff("erase", who)
+
+    @rule(which=st.integers(0, 3))
+    def take_back(self, which: int) -> None:
+        """Staff think better of it."""
+        for id in [*self.world.model.intents][which : which + 1]:
+            self.world.take_back(id)
 
     @rule(how=st.sampled_from(("", "before", "after", "SIGTERM")), sights=st.lists(SIGHT, max_size=3), down=DOWN)
     def restart(self, how: str, sights: list[tuple[str, str]], down: float) -> None:

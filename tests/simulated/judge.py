@@ -12,6 +12,7 @@ from simulated.platform import Platform
 from simulated.process import MAX_AGE
 from simulated.witness import SCANS, Witness
 
+GIVEN = {"cart.item_added": "added", "gift": "gift"}
 FIGURES = ("lost", "doubled", "wrong cart")
 
 
@@ -24,10 +25,12 @@ class Judge:
 
     def pushed(self, event: dict[str, Any], cart: str, properties: Any) -> None:
         """A push leaves the gateway: who consents now, and how old is it?"""
-        scan = self._model.scans.get(event["data"]["gtin"])
+        scan = self._model.items.get(self._witness.keys.get(event["id"], ("", "")))
         if scan is None:
             self._pushes.append(("wrong cart", f"{event} was pushed before its commit"))
             return
+        if scan.removed:
+            self._pushes.append(("other", f"{scan} was pushed after its removal"))
         left = MAX_AGE - self._model.age(scan.since)
         if cart != scan.cart or scan.stopped or not self._model.consents(scan.customer):
             self._pushes.append(("wrong cart", f"{scan} was pushed to {cart}"))
@@ -36,8 +39,13 @@ class Judge:
 
     def confirmed(self, id: str) -> None:
         """The broker may forget an app's ack: only when its confirmation is on the disk."""
-        scan = self._model.scans[json.loads(self._broker.stored[id])["data"]["gtin"]]
-        if not scan.stopped and self._model.age(scan.since) < MAX_AGE and id not in self._witness.confirmed:
+        scan = self._model.items[self._witness.keys[id]]
+        if (
+            not scan.stopped
+            and not scan.removed
+            and self._model.age(scan.since) < MAX_AGE
+            and id not in self._witness.confirmed
+        ):
             self._pushes.append(("other", f"the ack of {id} is taken, and not kept"))
 
     def compare(self, held: int) -> None:
@@ -49,8 +57,8 @@ class Judge:
             lost = event[0] in SCANS and not witness.effects[event[3]]
             wrong.append(("lost" if lost else "other", ("is missing", event)))
         for event in witness.told - expected:
-            scan = model.scans.get(event[3]) if event[0] == "cart.item_added" else None
-            astray = scan and (scan.customer, scan.cart) != event[4:6]
+            scan = model.items.get((GIVEN[event[0]], event[3])) if event[0] in GIVEN else None
+            astray = event[0] in GIVEN and (scan is None or (scan.customer, scan.cart) != event[4:6])
             wrong.append(("wrong cart" if astray else "other", ("should not be", event)))
         if held != (rightly := len(model.of("held") + model.of("waiting"))):
             wrong.append(("lost" if held < rightly else "other", f"{held} held, not {rightly}"))
@@ -66,12 +74,16 @@ class Judge:
 
     def last(self) -> None:
         """At the end: what can arrive has arrived, and is confirmed."""
-        arrived = {json.loads(body)["data"]["gtin"]: id for id, body in self._broker.stored.items()}
-        young = [s for s in self._model.of("added", stopped=False) if self._model.age(s.since) < MAX_AGE]
-        lost: list[object] = [scan for scan in young if arrived.get(scan.gtin) not in self._witness.confirmed]
-        lost += [id for id in self._witness.bodies if id not in self._platform.events]
+        arrived = {self._witness.keys[id]: id for id in self._broker.stored}
+        wanted = {key: item for key, item in self._model.items.items() if not item.stopped and not item.removed}
+        young = {key: item for key, item in wanted.items() if self._model.age(item.since) < MAX_AGE}
+        lost: list[object] = [young[key] for key in young if arrived.get(key) not in self._witness.confirmed]
+        told = [id for id in self._witness.bodies if id not in self._platform.refused]
+        lost += [id for id in told if id not in self._platform.events]
+        lost += [("an intent", intent) for intent in self._model.intents.values()]
         _insist([("lost", ("never arrived", what)) for what in lost])
-        assert [*self._platform.events] == [*self._witness.bodies], "the platform has another order"
+        events = [id for id in self._platform.events if id not in self._platform.refused]
+        assert events == told, "the platform has another order"
 
 
 def _insist(wrong: list[tuple[str, Any]]) -> None:

@@ -14,13 +14,17 @@ from sync.platform import Answer
 
 
 class Platform:
-    """`events` are the bytes it has accepted, `problems` what should not have come."""
+    """`events` are the bytes it has accepted, `problems` what should not have come.
+
+    `refusing`: what staff say of bands is `refused`.
+    """
 
     def __init__(self) -> None:
-        self.online = True
+        self.online, self.refusing = True, False
         self.faults: list[str] = []
         self.events: dict[str, bytes] = {}
         self.problems: list[str] = []
+        self.refused: set[str] = set()
         self._feed: list[dict[str, Any]] = []
         self._generation = self._seq = 0
 
@@ -70,7 +74,10 @@ class Platform:
 
     def _keep(self, raw: bytes) -> dict[str, str]:
         event = json.loads(raw)
-        known = event["id"] in self.events
+        if self.refusing and event["type"].startswith("cartwire.band.") and event["id"] not in self.events:
+            self.refused.add(event["id"])
+            return {"id": event["id"], "status": "rejected"}
+        known = event["id"] in self.events or event["id"] in self.refused
         if self.events.setdefault(event["id"], raw) != raw or (not known and event["seq"] <= self._seq):
             self.problems.append(f"other bytes, or not in order: {event}, after {self._seq}")
         self._seq = max(self._seq, event["seq"])

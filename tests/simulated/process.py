@@ -7,13 +7,16 @@ import json
 import random
 import re
 import shutil
+import sqlite3
+import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from edge import directory, journal, presence
+from edge import directory, journal, presence, staff
 from edge.attribution import Attribution
 from edge.clock import Clock
 from edge.database import FILE, Database, Full
@@ -24,7 +27,6 @@ from edge.model import Reading, Row
 from edge.ports import Unavailable
 from edge.reception import Reception
 from edge.space import Space
-from edge.staff import NOTE, PUSH
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
 from edge.zones import Zones
@@ -50,7 +52,8 @@ FORMS = {"nfc": re.compile("^04[0-9A-F]{12}$"), "code": LOYALTY}
 
 class Process:
     """On the file in `folder`. `page` hears of each page that is kept: its changes, whether it is a full pull's first,
-    whether more come; `committed` of each commit.
+    whether more come; `committed` of each commit; `done` of each intent whose time has come, and whether the row is
+    there that it is about; `rejected` of each event that the platform rejected.
     """
 
     def __init__(
@@ -61,9 +64,11 @@ class Process:
         platform: Platform,
         page: Callable[..., None],
         committed: Callable[[], None],
+        done: Callable[[str, bool], None],
+        rejected: Callable[[str], None],
     ) -> None:
         self.folder, self.clocks, self._broker = folder, clocks, broker
-        self._page, self._look = page, committed
+        self._page, self._look, self._done, self._rejected = page, committed, done, rejected
         self.loop = Loop(clocks)
         self.loop.set_default_executor(Writer(1))
         self.faults: list[str] = []
@@ -95,12 +100,13 @@ class Process:
         uplink = Uplink(cast(Any, platform), 500, 0, 0.0, instant=clock.instant)
         cart = Cart(server, "gangnam", "gw-1", "1", MAX_AGE, intake, self._nudge)
         sinks: list[tuple[Sink, Any]] = [(uplink, platform), (cart, broker)]
-        refused = {"platform": attribution.refused}
+        refused = {"platform": self._refused}
         self._forwarders = [
             Forwarder(sink, self.database, intake, _backoff(peer), refused.get(sink.name, lambda *_: None))
             for sink, peer in sinks
         ]
-        self._cart, self.intents = cart, Intents(self.database, intake)
+        intending = {"insist": self._insist, "journal": opened, "clock": clock, "committed": intake.committed}
+        self._cart, self.intents = cart, Intents(self.database, cast(Any, SimpleNamespace(**intending)))
         since = partial(directory.position, self.reader)
         feed = self._apply, self._restart_feed, _backoff(platform)
         self._downlink = Downlink(cast(Any, platform), "gangnam", 1800.0, since, *feed)
@@ -131,6 +137,22 @@ class Process:
         """A driver emits; `written` is called at its commit, `refused` if the disk has no room."""
         self._telling = written, refused
         await self.reception.emit(reading)
+
+    def ask(self, work: Callable[[Batch], Any], told: Callable[[Any], object]) -> None:
+        """Staff want something; `told` is called at its commit with what came of it, None if it was refused."""
+
+        def telling(batch: Batch) -> None:
+            came = None
+            try:
+                came = work(batch)
+            finally:
+                self.disk.then.append(partial(told, came))
+
+        async def asking() -> None:
+            with suppress(Full, staff.Refused):
+                await staff.ask(self.intake, telling)
+
+        self.do(asking())
 
     def stop(self) -> None:
         """SIGTERM: the sinks stop first, what was read is committed, then the rest."""
@@ -176,9 +198,27 @@ class Process:
         self.faults += [] if self.disk.full else ["refused although there is room"]
         refused()
 
+    async def _insist(self, work: Any) -> None:
+        def told(batch: Batch) -> None:
+            id = work.keywords["id"]
+            found = batch.connection.execute("SELECT arguments FROM intent WHERE id = ?", (id,)).fetchone()
+            if found:
+                about = json.loads(found[0])
+                self.disk.then.append(partial(self._done, id, there(batch.connection, about.get("seq"))))
+            work(batch)
+
+        await self.intake.insist(told)
+
+    def _refused(self, batch: Batch, seqs: list[int]) -> None:
+        self.attribution.refused(batch, seqs)
+        for seq in seqs:
+            (id,) = batch.connection.execute("SELECT id FROM row WHERE seq = ?", (seq,)).fetchone()
+            self.disk.then.append(partial(self._rejected, str(uuid.UUID(bytes=id))))
+
     def _committed(self, rows: list[Row]) -> None:
         self._look()
-        again = [row.data["seq"] for row in rows if row.kind == NOTE and row.data["action"] == PUSH]
+        notes = [row.data for row in rows if row.kind == staff.NOTE]
+        again = [data["seq"] for data in notes if data["action"] == staff.PUSH]
         for seq in again:
             self._cart.push_again(seq)
         if again or any(not row.inside for row in rows):
@@ -212,6 +252,11 @@ class Process:
             await (await self.intake.submit(work))
         except Full as error:
             raise Unavailable(str(error), retry_after=10) from None
+
+
+def there(connection: sqlite3.Connection, seq: int | None) -> bool:
+    """Whether the row, if any is meant, was not pruned."""
+    return seq is None or connection.execute("SELECT 1 FROM row WHERE seq = ?", (seq,)).fetchone() is not None
 
 
 def _backoff(peer: Broker | Platform) -> Backoff:

@@ -18,7 +18,10 @@ TOLD = {**OPENING, **SCANS, **ENDING}
 
 
 class Witness:
-    """`effects`: how many events a product has, `ids`: which ids it had, also while it was held."""
+    """`effects`: how many events a product has, `ids`: which ids it had, also while it was held.
+
+    `keys`: which of the model's items an event is that goes to an app; `band`: the newest event of a band.
+    """
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
@@ -29,13 +32,16 @@ class Witness:
         self.problems: list[str] = []
         self._sessions: dict[str, int] = {}
         self._opened: Counter[str] = Counter()
+        self.keys: dict[str, tuple[str, str]] = {}
+        self.band = ""
         self._seq = 0
 
     def look(self, reader: sqlite3.Connection) -> None:
         found = reader.execute("SELECT seq, kind, body FROM row WHERE seq > ? ORDER BY seq", (self._seq,))
         for self._seq, kind, body in found.fetchall():
             row = json.loads(body or b"{}")
-            if gtin := row.get("data", {}).get("gtin"):
+            data = row.get("data", {})
+            if (gtin := data.get("gtin")) and "staff" not in data:
                 self.ids[gtin].add(row["id"])
             if not kind.startswith("inside."):
                 self._check(kind, row)
@@ -52,6 +58,11 @@ class Witness:
         if kind in OPENING:
             self._opened[data["read_point"]] += 1
             self._sessions.setdefault(data["session"], self._opened[data["read_point"]])
+        if "staff" in data:
+            self._tell_staff(event["id"], "gift" if kind == "cart.item_added" else kind, data)
+            return
+        if kind == "cart.item_added":
+            self.keys[event["id"]] = "added", data["gtin"]
         if kind in SCANS:
             self.effects[data["gtin"]] += 1
         if kind == "cart.item_confirmed":
@@ -63,3 +74,15 @@ class Witness:
             stamp = () if kind in ENDING else ((time, event["clockok"], event["bootid"]),)
             session = self._sessions.get(data.get("session"))
             self.told[kind, data["read_point"], session, *(data[name] for name in TOLD[kind]), *stamp] += 1
+
+    def _tell_staff(self, id: str, kind: str, data: dict[str, Any]) -> None:
+        """What staff did; a scan is given once, and an item removed once."""
+        if kind.startswith("band."):
+            self.band = id
+            self.told[kind, data["customer"], data["pseudonym"]] += 1
+            return
+        self.effects[f"{kind} {data['event']}"] += 1
+        of = kind if kind == "gift" else f"removal of {self.keys[data['event']][0]}"
+        self.keys[id] = of, data["gtin"]
+        session = self._sessions[data["session"]]
+        self.told[kind, data["read_point"], session, data["gtin"], data["customer"], data["cart"]] += 1

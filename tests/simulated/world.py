@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import tempfile
@@ -11,7 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge import journal
+from edge import intents, journal, staff
+from edge.intake import Batch
+from edge.intents import Intent
 from edge.model import Reading, Scan, Tap
 from model import Boot, Model
 from peers.gtin import gtin13, padded
@@ -19,7 +22,7 @@ from simulated.broker import Broker
 from simulated.clock import Clocks
 from simulated.judge import Judge
 from simulated.platform import Platform
-from simulated.process import Process
+from simulated.process import Process, there
 from simulated.shoppers import BANDS, CODES, IDENTIFIERS
 from simulated.witness import Witness
 from sync import mqtt
@@ -49,7 +52,8 @@ class World:
         """The daemon comes up after `down` seconds."""
         self.clocks.instant += down
         self.model.pass_to(self.clocks.instant)
-        self.gateway = Process(self._data, self.clocks, self.broker, self.platform, self._page, self._look)
+        peers, told = (self.broker, self.platform), (self._page, self._look, self._done, self._rejected)
+        self.gateway = Process(self._data, self.clocks, *peers, *told)
         self._look()
         self.gateway.start()
 
@@ -72,8 +76,10 @@ class World:
         self.model.pass_to(self.clocks.instant)
         self._look()
         if not self.gateway.disk.full:
-            waiting = sum(len(spot.held) for spot in self.gateway.intake.floor.values())
-            self.judge.compare(journal.held_scans(self.gateway.reader) + waiting)
+            claims = sum(len(spot.held) for spot in self.gateway.intake.floor.values())
+            self.judge.compare(journal.held_scans(self.gateway.reader) + claims)
+            waiting = {intent.id for intent in self.gateway.intents.pending(self.gateway.reader)}
+            assert waiting == self.model.intents.keys(), (waiting, self.model.intents)
 
     def see(self, *sights: tuple[str, str]) -> None:
         """Taps and scans at one blow, in one commit."""
@@ -111,6 +117,63 @@ class World:
                 since = self.clocks.truth + self.clocks.instant + value[1]
                 change["from"] = datetime.fromtimestamp(since, UTC).isoformat()
         self.platform.change(kind, name, change)
+
+    def staff(self, action: str, *about: str, id: str = "") -> None:
+        """Somebody of the staff does it at once; `id`: the event that it is about."""
+        seq = json.loads(self.witness.bodies[id])["seq"] if id else None
+        given = (seq, id, *about) if id else (self.gateway.attribution, *about) if action == "bind" else about
+        exists = False
+
+        def work(batch: Batch) -> None:
+            nonlocal exists
+            exists = there(batch.connection, seq)
+            getattr(staff, action)(batch, *given, "kim")
+
+        def told(_: None) -> None:
+            self._look()
+            if exists and action != "push_again":
+                self._told(self._staff, action, (*self._known(action, id), *about))()
+
+        self.gateway.ask(work, told)
+
+    def intend(self, action: str, id: str = "", **about: str) -> None:
+        """The same in ten seconds."""
+        seq = {"seq": json.loads(self.witness.bodies[id])["seq"], "id": id} if id else {}
+        told = (*self._known(action, id), *about.values())
+
+        def put(intent: Intent | None) -> None:
+            if intent:
+                since = self.model.boot, self.clocks.instant
+                customer = intent.arguments.get("customer", "")
+                self.model.intents.setdefault(intent.id, (action, told, since, customer))
+
+        self.gateway.ask(lambda batch: intents.put(batch, action, {**seq, **about}, "kim"), put)
+
+    def take_back(self, id: str) -> None:
+        """What staff had in mind is not done."""
+        self.gateway.ask(
+            lambda batch: intents.take_back(batch, id, "lee"), lambda found: found and self.model.intents.pop(id)
+        )
+
+    def _known(self, action: str, id: str) -> tuple[str, ...]:
+        """An event as the model knows it: an item, or a scan."""
+        if not id:
+            return ()
+        return (json.loads(self.witness.bodies[id])["data"]["gtin"],) if action == "give" else self.witness.keys[id]
+
+    def _staff(self, action: str, about: tuple[str, ...]) -> None:
+        band = (self.witness.band,) if action in ("bind", "unbind") else ()
+        getattr(self.model, action)(*about, *band)
+
+    def _done(self, id: str, exists: bool) -> None:
+        self._look()
+        action, about, since, _ = self.model.intents.pop(id)
+        assert self.model.age(since) + self.clocks.instant - self.model.now >= intents.WAIT, f"{action} came early"
+        if exists:
+            self._told(self._staff, action, about)()
+
+    def _rejected(self, id: str) -> None:
+        self._told(self.model.rejected, id)()
 
     def _place(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self._folder)) / "data"
