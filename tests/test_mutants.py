@@ -15,9 +15,11 @@ import pytest
 from mutants import ROOT, Mutant
 from mutants.protections import (
     ACK_FIRST,
+    BINDING_STAYS,
     CURSOR_FIRST,
     CURSORS_FIRST,
     DROP_REFUSED,
+    GIVEN_AGAIN,
     GO_ON,
     LEFT_IN_TLS,
     NEW_IDS,
@@ -26,6 +28,8 @@ from mutants.protections import (
     NO_SYNC_BUT_ASSERTED,
     NONE_MISSING,
     PUBLISH_FIRST,
+    PUSHED_ON,
+    REMOVED_AGAIN,
 )
 from peers.day import SEED
 
@@ -42,6 +46,10 @@ FULL = "test_strikes.py::test_a_disk_that_cannot_write_again_and_again"
 TROUBLES = "test_troubles.py::test_whatever_the_platform_answers"
 LINKS = "test_links.py::test_every_bad_link"
 START = "test_links.py::test_a_start_with_no_server_in_sight"
+ONCE = "test_staff.py::test_an_item_is_taken_out_of_the_cart_once"
+CLOSED = "test_staff.py::test_an_item_that_no_app_has_yet_is_not_pushed_after_its_removal"
+GIVEN = "test_staff.py::test_an_unclaimed_scan_is_given_once"
+DECIDES = "test_staff.py::test_the_platform_decides_conflicts"
 SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
 TWENTY = {"CARTWIRE_KILLS": "20"}
 """Kills enough to hit the moment that matters."""
@@ -69,6 +77,11 @@ SHORT_PROOFS = (
     Proof(CURSOR_FIRST, (IMAGES,), r"ahead [1-9]", SHORT),
     Proof(PUBLISH_FIRST, (ORDER,), r"told by sendto to socket:\S+ before the WAL was synced", SHORT),
     Proof(ACK_FIRST, (ORDER,), r"acknowledged before its confirmation was synced", SHORT),
+    Proof(NONE_MISSING, (ONCE, CLOSED, GIVEN, DECIDES), None),
+    Proof(GIVEN_AGAIN, (GIVEN,), r"already-given"),
+    Proof(REMOVED_AGAIN, (ONCE,), r"already-removed"),
+    Proof(PUSHED_ON, (CLOSED,), r"was pushed after its removal"),
+    Proof(BINDING_STAYS, (DECIDES,), r"Left contains one more item"),
 )
 LONG_PROOFS = (
     Proof(NONE_MISSING, (IMAGES, ORDER), None, MANY),
@@ -133,7 +146,7 @@ def run(proof: Proof, root: Path, folder: Path) -> tuple[int, str]:
     tests = [str(ROOT / "tests" / test) for test in proof.tests]
     options = ["-p", "no:cacheprovider", f"--basetemp={folder / 'run'}", "-q", "-s"]
     child = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *tests],
+        [sys.executable, "-P", "-m", "pytest", *options, *tests],  # -P: the mutant's files come before those here
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

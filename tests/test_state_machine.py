@@ -47,7 +47,6 @@ JUMP = st.sampled_from((0.0, 7200.0, -3600.0, 315_360_000.0, -946_080_000.0))
 DOWN = st.sampled_from((0.0, 2.0, 50.0))
 CONSENTS = (("cart",), ("cart", "presence"), ("presence",), None)
 SHOPPER = st.sampled_from((*CUSTOMERS[:2], *CUSTOMERS))
-WHICH = st.integers(0, 5)
 WHO = st.sampled_from((*IDENTIFIERS, *("whoever waits",) * 5))
 SINCE = st.sampled_from((None, None, -4000.0, -40.0, -4.0, 0.0, 4.0))
 CHANGE = st.one_of(
@@ -181,46 +180,44 @@ class Story(RuleBasedStateMachine):
             case _:
                 (self.world.platform if what in PLATFORM else self.world.broker).faults.append(what)
 
-    @rule(kind=st.sampled_from(("remove", "remove", "give", "give", "push_again")), which=WHICH, who=SHOPPER, later=YES)
-    def help(self, kind: str, which: int, who: str, later: bool) -> None:
-        """Staff see to a product that somebody scanned, one of the last."""
-        types = "cart.item_" if kind != "give" else "scan.unclaimed"
-        bodies = [(id, body) for id, body in self.world.witness.bodies.items() if types.encode() in body]
-        events = [id for id, _ in bodies if kind == "give" or id in self.world.witness.keys]
-        for id in events[-1 - which :][:1]:
-            if kind == "remove" and "removal" in self.world.witness.keys[id][0]:
-                continue
-            if kind == "remove" and later:
+    @rule(which=st.integers(0, 5), again=YES, later=YES)
+    def see_to_an_item(self, which: int, again: bool, later: bool) -> None:
+        """Staff remove one of the last items, or push it again."""
+        items = [id for id, (kind, _) in self.world.witness.keys.items() if kind in ("added", "gift")]
+        for id in items[::-1][which : which + 1]:
+            if later:
                 self.world.intend("remove", id)
             else:
-                self.world.staff(kind, *([who] if kind == "give" else []), id=id)
+                self.world.staff("push_again" if again else "remove", id=id)
 
-    @rule(what=st.sampled_from(("bind", "bind", "unbind", "intend")), who=SHOPPER, band=WHO)
+    @rule(at=AT, who=st.sampled_from(("ann", "ann", "ben", "dan")), which=st.integers(0, 3), times=st.integers(1, 3))
+    def give(self, at: str, who: str, which: int, times: int) -> None:
+        """Somebody asks for a product that nobody claimed."""
+        self.world.see((at, who))
+        customer = self.world.model.owner(IDENTIFIERS[who]) or CUSTOMERS[0]
+        bodies = self.world.witness.bodies
+        for id in [id for id in bodies if b"scan.unclaimed" in bodies[id]][::-1][which : which + 1] * times:
+            self.world.staff("give", customer, id=id)
+
+    @rule(what=st.sampled_from(("bind", "bind", "bind", "unbind", "later")), who=SHOPPER, band=WHO)
     def band(self, what: str, who: str, band: str) -> None:
         """Staff give a band, or take it, at once or later."""
         held = next((scan.band for scan in self.world.model.of("held")), IDENTIFIERS["dan"])
         pseudonym = IDENTIFIERS.get(band, held)
         whose = self.world.model.holder(pseudonym) or who
-        if what == "intend":
+        if what == "later":
             self.world.intend("unbind", customer=whose, pseudonym=pseudonym)
         else:
             self.world.staff(what, who if what == "bind" else whose, pseudonym)
 
-    @rule(at=AT, what=st.sampled_from(("end", "end", "close", "intend")))
-    def send_away(self, at: str, what: str) -> None:
-        """Staff end a session, or all of them."""
-        if what == "intend":
-            self.world.intend("close")
+    @rule(what=st.sampled_from(("end", "end", "end", "close", "erase")), at=AT, who=SHOPPER, later=YES)
+    def send_away(self, what: str, at: str, who: str, later: bool) -> None:
+        """Staff end a session, or all, or erase a shopper, at once or later."""
+        about = {"erase": {"customer": who}, "end": {"read_point": at}, "close": {}}[what]
+        if later and what != "end":
+            self.world.intend(what, **about)
         else:
-            self.world.staff(what, *([at] if what == "end" else []))
-
-    @rule(who=SHOPPER, later=YES)
-    def erase(self, who: str, later: bool) -> None:
-        """A shopper wants to be forgotten here."""
-        if later:
-            self.world.intend("erase", customer=who)
-        else:
-            self.world.staff("erase", who)
+            self.world.staff(what, *about.values())
 
     @rule(which=st.integers(0, 3))
     def take_back(self, which: int) -> None:

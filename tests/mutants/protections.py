@@ -96,3 +96,24 @@ LEFT_IN_TLS = Mutant(
     "what TLS has unpacked waits for more to come",
     (Edit("sync/mqtt.py", "while isinstance(sock, ssl.SSLSocket)", ("while False:",)),),
 )
+
+GIVEN_AGAIN = Mutant(
+    "an unclaimed scan is given twice",
+    (
+        Edit(
+            "edge/staff.py",
+            'if given := _about(batch.connection, "cart.item_added"',
+            ("given: Row | None = None", "if given:"),
+        ),
+    ),
+)
+REMOVED_AGAIN = Mutant(
+    "an item is removed twice", (Edit("edge/staff.py", 'if _about(connection, "cart.item_removed"', ("if False:",)),)
+)
+PUSHED_ON = Mutant(
+    "an item is pushed after its removal",
+    (Edit("edge/staff.py", 'aside.drop(batch.connection, "cart", [seq])', ("pass",)),),
+)
+BINDING_STAYS = Mutant(
+    "a binding stays though the platform rejected it", (Edit("sync/forwarder.py", "self._refused(batch", ("pass",)),)
+)

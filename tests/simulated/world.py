@@ -195,6 +195,7 @@ class World:
         self._told(partial(self.model.page, told, first=first, more=more))()
 
     def _pushed(self, *push: Any) -> None:
+        self._look()
         self._told(self.judge.pushed, *push)()
 
     def _confirmed(self, id: str) -> None:
