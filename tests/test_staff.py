@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge import intents, staff
+import edge.database
+from edge import intents, salvage, staff
 from edge.envelope import milliseconds
 from edge.intake import Batch
 from simulated.shoppers import IDENTIFIERS
@@ -363,3 +364,32 @@ def test_a_refusal_undoes_nothing_of_others(shop: World) -> None:
     task = shop.gateway.do(both())
     assert task.result() == [staff.Refused, type(None)]
     assert len(rows(shop, "cart.item_removed")) == 1
+
+
+def test_what_staff_did_survives_a_salvage(shop: World) -> None:
+    """A removed item stays removed, a band stays given, what waits is done, and whoever may log in still may."""
+
+    def hire(batch: Batch) -> None:
+        batch.connection.execute("INSERT INTO person VALUES ('kim', 'manager', 'secret')")
+
+    shop.broker.online = shop.platform.online = False
+    shop.broker.drop()
+    removed, left = bought(shop), bought(shop)
+    shop.staff("remove", id=removed)
+    shop.staff("bind", "c-1", DAN)
+    assert refusal(shop, hire) is None
+    shop.intend("close")
+    shop.kill()
+    path = shop._data / edge.database.FILE
+    edge.database.suspect(path).write_text("damaged")
+    salvage.opened(path).close()
+    shop.start()
+    reader = shop.gateway.reader
+    assert reader.execute("SELECT * FROM person").fetchall() == [("kim", "manager", "secret")]
+    assert binding(shop) == [(DAN, "c-1")]
+    assert reader.execute("SELECT count(*) FROM customer").fetchone() == (3,)
+    shop.wait(12.0)
+    assert notes(shop) == ["close"]
+    shop.broker.online = True
+    shop.wait(60.0)
+    assert {*shop.broker.stored} == {left, last(shop, "cart.item_removed")}
