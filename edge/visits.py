@@ -51,8 +51,8 @@ def shopper(connection: sqlite3.Connection, id: str, cursor: int | None, now: fl
         "items": [
             {
                 **_line(seq, row, offsets),
-                "product": (row.data["product"] or {}).get("name"),
-                "price": (row.data["product"] or {}).get("price"),
+                "product": (row.data.get("product") or {}).get("name"),
+                "price": (row.data.get("product") or {}).get("price"),
                 "state": states[seq],
             }
             for seq, row in items

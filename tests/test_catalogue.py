@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -20,6 +21,7 @@ from edge import catalogue, directory
 from edge.database import FILE, Database
 from edge.directory import Page
 from edge.migrations import main as migrate
+from edge.salvage import opened
 from peers.day import SEED
 from peers.gtin import gtin13, padded
 
@@ -84,12 +86,20 @@ def customer(id: str, display: str | None) -> dict[str, Any]:
     return {"kind": "customer", "op": "upsert", "key": id, "value": value}
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the file of a new one once, as its schema takes a process of its own."""
+    path = tmp_path_factory.mktemp("empty") / FILE
+    Database(path).close()
+    return path
+
+
 @pytest.fixture
-def database(tmp_path: Path, ended: ExitStack) -> Database:
+def database(tmp_path: Path, empty: Path, ended: ExitStack) -> Database:
     """Open a new one."""
-    opened = Database(tmp_path / FILE)
-    ended.callback(opened.close)
-    return opened
+    made = Database(shutil.copy(empty, tmp_path / FILE))
+    ended.callback(made.close)
+    return made
 
 
 @pytest.fixture
@@ -238,6 +248,28 @@ def test_what_was_written_before_there_was_a_search_is_found(tmp_path: Path, end
         assert [one["gtin"] for one in catalogue.products(connection, "초코")] == [gtin(2)]
         assert [one["id"] for one in catalogue.shoppers(connection, "ㄱㅎㄴ", {})] == ["c-1"]
     assert migrate(str(path)) == 0
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["of this version", "of the one before"])
+def test_after_a_salvage_all_is_found_again(tmp_path: Path, ended: ExitStack, *, older: bool) -> None:
+    damaged = Database(tmp_path / FILE)
+    feed = Feed(damaged)
+    feed.page(*(product(number, name) for number, name in SHELF.items()))
+    feed.page(customer("c-1", "김하늘"), customer("c-2", None), product(1, None))
+    damaged.close()
+    if older:
+        with closing(sqlite3.connect(damaged.path)) as connection:
+            connection.execute("ALTER TABLE customer DROP COLUMN found_by")
+            connection.commit()
+    with damaged.path.open("r+b") as file:
+        file.write(bytes(512))
+    salvaged = opened(damaged.path)
+    ended.callback(salvaged.close)
+    with closing(salvaged.reader()) as connection:
+        assert [one["id"] for one in catalogue.shoppers(connection, "하늘", {})] == ["c-1"]
+        assert {one["id"] for one in catalogue.shoppers(connection, "c-", {})} == {"c-1", "c-2"}
+        assert catalogue.products(connection, "초콮")
+        assert catalogue.products(connection, "ㅇㅇㅅㅃ")
 
 
 def test_shoppers_are_found(feed: Feed, database: Database) -> None:
