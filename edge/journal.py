@@ -261,8 +261,9 @@ def rate(connection: sqlite3.Connection, now: float, seconds: float) -> tuple[in
 
 def first_since(connection: sqlite3.Connection, elapsed: float) -> int:
     """The seq from which on rows were committed after `elapsed`, without an index; the next seq if none was."""
-    first, newest = connection.execute("SELECT ifnull(min(seq), 1), ifnull(max(seq), 0) FROM row").fetchone()
-    seqs = range(first, newest + 1)
+    # One at a time: asked for both at once, SQLite looks at all rows.
+    (first,) = connection.execute("SELECT ifnull(min(seq), 1) FROM row").fetchone()
+    seqs = range(first, last_seq(connection) + 1)
     return int(first + bisect_right(seqs, elapsed, key=lambda seq: _committed(connection, seq) or 0.0))
 
 

@@ -178,7 +178,9 @@ def _visit(lately: Collection[tuple[int, float, Row]]) -> Iterator[tuple[int, Ro
 
 def _states(connection: sqlite3.Connection, items: dict[int, str], cursor: int | None) -> dict[int, str]:
     """What became of each item (seq -> id)."""
-    first = min(items, default=0)
+    if not items:
+        return {}
+    first = min(items)
     settled = dict[str, str]()
     for kind, event in connection.execute(
         f"SELECT kind, {_EVENT} FROM row WHERE seq > ? AND kind IN ('cart.item_confirmed', 'cart.item_removed')"

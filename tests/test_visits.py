@@ -236,6 +236,21 @@ def test_the_export_has_all_of_one_and_nothing_of_others(shop: World) -> None:
     assert visits.export(shop.gateway.reader, "c-3", "") is None
 
 
+def test_what_a_band_did_before_it_was_theirs_is_not_in_the_export(shop: World) -> None:
+    shop.platform.faults = ["swallow"] * 100
+    shop.see(("till-1", "dan"), ("till-1", "product"))
+    shop.wait(60.0)
+    shop.change("identifier", "dan", ("c-1", -5.0))
+    shop.broker.nudge()
+    wait(shop, 5.0)
+    export = visits.export(shop.gateway.reader, "c-1", "")
+    assert export is not None
+    assert IDENTIFIERS["dan"] in {band["pseudonym"] for band in export["identifiers"]}
+    of_dan = "SELECT count(*) FROM row WHERE who = ?"
+    assert shop.gateway.reader.execute(of_dan, (IDENTIFIERS["dan"],)).fetchone() == (2,)
+    assert export["rows"] == []
+
+
 def test_without_a_cart_sink_an_item_is_saved(tmp_path: Path, ended: ExitStack) -> None:
     database = Database(tmp_path / FILE)
     ended.callback(database.close)
