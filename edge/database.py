@@ -245,7 +245,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "edge.migrations", path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "edge.migrations", path], capture_output=True, text=True, timeout=600)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise DatabaseError(f"{path}: cannot be brought up to date ({last})")

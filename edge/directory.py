@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from edge import envelope
+from edge import envelope, searchable
 from edge.model import Customer
 
 log = logging.getLogger(__name__)
@@ -183,14 +183,19 @@ def filling(connection: sqlite3.Connection, since: str | None) -> bool:
 def sweep(connection: sqlite3.Connection, step: int) -> bool:
     """Deletes some of what belongs to no generation in use; whether there may be more."""
     used = (_generation(connection), _meta(connection, "filling"))
-    return any(
-        connection.execute(
+    for table, key in _KEYS.items():
+        gone = connection.execute(
             f"DELETE FROM {table} WHERE (generation, {key}) IN"
-            f" (SELECT generation, {key} FROM {table} WHERE generation NOT IN (?, ifnull(?, -1)) LIMIT ?)",
+            f" (SELECT generation, {key} FROM {table} WHERE generation NOT IN (?, ifnull(?, -1)) LIMIT ?)"
+            f" RETURNING {key}",
             (*used, step),
-        ).rowcount
-        for table, key in _KEYS.items()
-    )
+        ).fetchall()
+        if table == "product":
+            for (gtin,) in gone:
+                searchable.forget(connection, gtin)
+        if gone:
+            return True
+    return False
 
 
 def apply(connection: sqlite3.Connection, page: Page, since: str | None) -> Effects:
@@ -237,11 +242,20 @@ def _apply(connection: sqlite3.Connection, generation: int, raw: Raw, effects: E
         connection.execute("DELETE FROM binding WHERE pseudonym = ?", (change.key,))
     elif change.kind == "identifier":
         connection.execute("UPDATE binding SET named = ? WHERE pseudonym = ?", (generation, change.key))
+    _write(connection, change.kind, key, values)
+
+
+def _write(connection: sqlite3.Connection, kind: str, key: tuple[int, str], values: tuple[Any, ...] | None) -> None:
+    """The record of that generation and key, without values none; and what it is found by."""
     if values is None:
-        connection.execute(f"DELETE FROM {where}", key)
-    else:
-        marks = ", ".join("?" * (2 + len(values)))
-        connection.execute(f"INSERT OR REPLACE INTO {change.kind} VALUES ({marks})", (*key, *values))
+        gone = connection.execute(f"DELETE FROM {kind} WHERE generation = ? AND {_KEYS[kind]} = ?", key).rowcount
+        if gone and kind == "product":
+            searchable.forget(connection, key[1])
+        return
+    marks = ", ".join("?" * (2 + len(values)))
+    connection.execute(f"INSERT OR REPLACE INTO {kind} VALUES ({marks})", (*key, *values))
+    if kind == "product":
+        searchable.keep(connection, key[1], msgspec.json.decode(values[0], type=_ProductValue).name)
 
 
 _KEYS = {"customer": "id", "identifier": "pseudonym", "product": "gtin"}
@@ -254,7 +268,8 @@ def _values(kind: str, key: str, raw: Raw) -> tuple[Any, ...]:
             c = msgspec.json.decode(raw, type=_CustomerValue)
             if not _CART.fullmatch(c.cart) and "cart" in (c.consents or []):  # without that consent it serves nobody
                 raise ValueError("a customer whose cart is no cart reference")
-            return c.cart, c.display, c.language, f" {' '.join(sorted(c.consents or []))} ", None
+            consents = f" {' '.join(sorted(c.consents or []))} "
+            return c.cart, c.display, c.language, consents, searchable.found_by(c.display)
         case "identifier":
             if len(key) != 64 or not _PSEUDONYM.issuperset(key):
                 raise ValueError("an identifier whose key is no pseudonym")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -251,21 +251,40 @@ def held_scans(connection: sqlite3.Connection) -> int:
 
 def rate(connection: sqlite3.Connection, now: float, seconds: float) -> tuple[int, float]:
     """About how many bytes were written in the last `seconds`, and how much of that time the journal has."""
-    first, newest = connection.execute("SELECT ifnull(min(seq), 1), ifnull(max(seq), 0) FROM row").fetchone()
-
-    def committed(seq: int) -> float:
-        """Elapsed seconds at the commit of the first row from `seq` on."""
-        found = connection.execute(
-            "SELECT b.origin + r.committed FROM row r JOIN boot b ON b.n = r.boot WHERE seq >= ? ORDER BY seq LIMIT 1",
-            (seq,),
-        ).fetchone()
-        return float(found[0]) if found else now
-
-    since = bisect_right(range(first, newest + 1), now - seconds, key=committed)
+    since = first_since(connection, now - seconds)
     (size,) = connection.execute(
         "SELECT ifnull(avg(length(body)), 0) + 64 FROM (SELECT body FROM row ORDER BY seq DESC LIMIT 200)"
     ).fetchone()
-    return int((newest - first + 1 - since) * size), min(seconds, now - committed(first))
+    oldest = _committed(connection, 0)
+    return int((last_seq(connection) + 1 - since) * size), min(seconds, now - (now if oldest is None else oldest))
+
+
+def first_since(connection: sqlite3.Connection, elapsed: float) -> int:
+    """The seq from which on rows were committed after `elapsed`, without an index; the next seq if none was."""
+    # One at a time: asked for both at once, SQLite looks at all rows.
+    (first,) = connection.execute("SELECT ifnull(min(seq), 1) FROM row").fetchone()
+    seqs = range(first, last_seq(connection) + 1)
+    return int(first + bisect_right(seqs, elapsed, key=lambda seq: _committed(connection, seq) or 0.0))
+
+
+def _committed(connection: sqlite3.Connection, seq: int) -> float | None:
+    """Elapsed seconds at the commit of the first row from `seq` on; None if there is none."""
+    found = connection.execute(
+        "SELECT b.origin + r.committed FROM row r JOIN boot b ON b.n = r.boot WHERE seq >= ? ORDER BY seq LIMIT 1",
+        (seq,),
+    ).fetchone()
+    return float(found[0]) if found else None
+
+
+def offsets(connection: sqlite3.Connection) -> dict[str, int]:
+    """By boot id: milliseconds to add to the times of that boot's rows with `clockok` false, as was learnt later."""
+    found = connection.execute("SELECT id, right - base FROM boot WHERE right <> base")
+    return {boot: round(offset * 1000) for boot, offset in found}
+
+
+def shown(moment: Moment, offsets: Mapping[str, int]) -> str:
+    """When it was read, as people are told: RFC 3339, by the clock as it was set right later; see `offsets`."""
+    return envelope.timestamp(moment.time + (0 if moment.ok else offsets.get(moment.boot, 0)))
 
 
 def cursor_of(connection: sqlite3.Connection, sink: str) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from edge import searchable
 from edge.carve import Pages, Record
 from edge.database import PAGE, Damaged, Database, Full, suspect
 
@@ -160,6 +161,7 @@ def _fill(database: Database, pages: Pages) -> tuple[int, int]:
         generation = meta["generation"] if isinstance(meta.get("generation"), int) else kept or 0
         numbers = (("generation", generation), ("newest", max(generation, kept or 0)), ("doubted", 1))
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", numbers)
+        searchable.fill(connection)
         salvaged = msgspec.json.encode([previous, max(0, lost)]).decode()
         connection.execute("INSERT INTO meta VALUES ('salvaged', ?)", (salvaged,))
         return max(0, lost)
@@ -177,6 +179,8 @@ def _statements(
 ) -> Iterator[_Statement]:
     """What writes each record that is one of ours; fills in what was found, boot -> id, and the old `meta`."""
     for rowid, columns in records:
+        if rowid is None and len(columns) == len(_FORMS["customer"]) - 1:
+            columns = (*columns, None)  # from before a customer had what it is found by
         table = _table(rowid, columns)
         if table == "meta":
             meta[columns[0]] = columns[1]
