@@ -32,10 +32,16 @@ log = logging.getLogger(__name__)
 KEEPALIVE = 10
 CONNECT = 1.0
 """Seconds a connection may take, TLS included."""
+SILENT = KEEPALIVE + 6.0
+"""Seconds without a byte from the broker after which it is gone: paho asks after KEEPALIVE, and would wait as long
+again for the answer.
+"""
 ANSWER = 10.0
 """Seconds the broker may take for CONNACK, SUBACK, PUBACK."""
 WINDOW = 20
 """Publishes in flight; paho and mosquitto take no more by themselves."""
+_BEAT = 2.0
+"""Seconds between two looks at what is due."""
 TAKEN_OVER = 0x8E
 _MEANT = (0x87, 0x90, 0x97, 0x99)
 """Reasons of a DISCONNECT that are about the packet before it (MQTT 5, table 3-10)."""
@@ -163,18 +169,26 @@ async def connect(
     await _dial(client, server, arguments)
     sock: Any = client.socket()
     beat: asyncio.TimerHandle | None = None
+    heard = loop.time()
 
     def misc() -> None:
         nonlocal beat
         client.loop_misc()
-        beat = loop.call_later(KEEPALIVE / 4, misc)
+        if loop.time() - heard > SILENT:
+            connection.over(Unavailable("the broker is gone: it has fallen silent"))
+        beat = loop.call_later(_BEAT, misc)
+
+    def read() -> None:
+        nonlocal heard
+        heard = loop.time()
+        _read(client, sock)
 
     try:
         if sock is None:
             raise Unavailable("the broker closed the connection", connected=False)
         # Else a push waits up to 40 ms for the TCP acknowledgement of what was sent just before (Nagle).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        loop.add_reader(sock, _read, client, sock)
+        loop.add_reader(sock, read)
         misc()
         await _welcome(connection, connected)
         yield connection
