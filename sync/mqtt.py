@@ -85,6 +85,8 @@ class Connection:
         self.lost: asyncio.Future[Unavailable] = loop.create_future()
         self.window = WINDOW
         self._client = client
+        self._loop = loop
+        self._heard = loop.time()
         self._acks: dict[int, asyncio.Future[int]] = {}
 
     def publish(
@@ -128,6 +130,15 @@ class Connection:
     def _expect(self, mid: int) -> asyncio.Future[int]:
         return self._acks.setdefault(mid, asyncio.get_running_loop().create_future())
 
+    def heard(self) -> None:
+        """Something came."""
+        self._heard = self._loop.time()
+
+    def listen(self) -> None:
+        """It is over if nothing has come for too long."""
+        if self._loop.time() - self._heard > SILENT:
+            self.over(Unavailable("the broker is gone: it has fallen silent"))
+
     def answered(self, mid: int, code: int) -> None:
         if (future := self._acks.pop(mid, None)) and not future.done():
             future.set_result(code)
@@ -169,26 +180,19 @@ async def connect(
     await _dial(client, server, arguments)
     sock: Any = client.socket()
     beat: asyncio.TimerHandle | None = None
-    heard = loop.time()
 
     def misc() -> None:
         nonlocal beat
         client.loop_misc()
-        if loop.time() - heard > SILENT:
-            connection.over(Unavailable("the broker is gone: it has fallen silent"))
+        connection.listen()
         beat = loop.call_later(_BEAT, misc)
-
-    def read() -> None:
-        nonlocal heard
-        heard = loop.time()
-        _read(client, sock)
 
     try:
         if sock is None:
             raise Unavailable("the broker closed the connection", connected=False)
         # Else a push waits up to 40 ms for the TCP acknowledgement of what was sent just before (Nagle).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        loop.add_reader(sock, read)
+        loop.add_reader(sock, _read, client, sock, connection)
         misc()
         await _welcome(connection, connected)
         yield connection
@@ -285,8 +289,9 @@ def _wire(
     client.on_socket_close = closing
 
 
-def _read(client: paho.Client, sock: Any) -> None:
+def _read(client: paho.Client, sock: Any, connection: Connection) -> None:
     """All there is: what TLS has unpacked already does not make the socket readable again."""
+    connection.heard()
     client.loop_read()
     while isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending():
         client.loop_read()

@@ -11,11 +11,13 @@ import pytest
 
 from peers.process import free_port, until
 from peers.proxy import Proxy
+from sync import mqtt
 from sync.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from peers.brokers import Mosquitto
     from peers.proxy import State
 
 
@@ -119,3 +121,16 @@ async def test_a_name_that_nobody_knows_is_no_line() -> None:
     task.cancel()
     await asyncio.wait((task,))
     assert (told, line.since) == ([False], 5)
+
+
+async def test_a_broker_that_falls_silent_is_gone(broker: Mosquitto) -> None:
+    """Though its machine still takes what it is sent, and nothing but the keepalive is."""
+    proxy = await asyncio.to_thread(Proxy, broker.port)
+    server = mqtt.Server("127.0.0.1", proxy.port, "cartwire-s-g", v5=True, session_expiry=0)
+    try:
+        async with mqtt.connect(server, ("will", b""), lambda _: None) as connection:
+            await asyncio.to_thread(proxy.set, "stall")
+            async with asyncio.timeout(20):
+                assert str(await connection.lost) == "the broker is gone: it has fallen silent"
+    finally:
+        await asyncio.to_thread(proxy.close)
