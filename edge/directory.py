@@ -106,6 +106,15 @@ def customer(connection: sqlite3.Connection, id: str) -> Customer | None:
     return _customer(found)
 
 
+def display(connection: sqlite3.Connection, id: str) -> str | None:
+    """What staff may see of the customer."""
+    found = connection.execute(
+        "SELECT display FROM customer WHERE generation = (SELECT value FROM meta WHERE key = 'generation') AND id = ?",
+        (id,),
+    ).fetchone()
+    return found[0] if found else None
+
+
 def product(connection: sqlite3.Connection, gtin: str) -> Mapping[str, Any] | None:
     """`name` and `price` as an event carries them; the name still in all its languages."""
     found = connection.execute(
