@@ -178,6 +178,17 @@ def position(connection: sqlite3.Connection) -> str | None:
     return found[0] if found else None
 
 
+def up_to_date(connection: sqlite3.Connection, elapsed: float) -> None:
+    """The feed has nothing more at `elapsed` seconds."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('up_to_date', ?)", (elapsed,))
+
+
+def age(connection: sqlite3.Connection, elapsed: float) -> float | None:
+    """Seconds since the feed had nothing more; None: it never had."""
+    at = _meta(connection, "up_to_date")
+    return None if at is None else max(0.0, elapsed - at)
+
+
 def restart(connection: sqlite3.Connection) -> None:
     """The cursor is too old: the next pull begins anew, the cache serves on."""
     connection.execute("DELETE FROM meta WHERE key IN ('feed_cursor', 'filling')")

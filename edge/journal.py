@@ -228,7 +228,7 @@ def events(connection: sqlite3.Connection, since: int, limit: int) -> list[Store
 
 
 def shown(connection: sqlite3.Connection, since: int | None, most: int) -> tuple[bool, list[Stored]]:
-    """What people see of the rows after `since`, in order; where that has a gap, or is more, the last `most` and True."""
+    """What people see of the rows after `since`, in order; if that has a gap or is more, the last `most` and True."""
     if since is not None and not _has_gone(connection, since):
         found = connection.execute(
             f"SELECT seq, body FROM row WHERE seq > ? AND {_SHOWN} ORDER BY seq LIMIT ?", (since, most + 1)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from math import inf
 
 from edge.attribution import Attribution, Observation
-from edge.floor import EMPTY, Floor, Rules, Tapped, due, evolve
+from edge.floor import Closed, Floor, Rules, Tapped, due, evolve
 from edge.identity import uuid7
 from edge.intake import Batch, Intake
 from edge.model import Row
@@ -35,7 +35,7 @@ class Rehearsal(Batch):
 
 
 class Training:
-    """`told` hears of the rows of the rehearsal, `changed` of its beginnings and ends."""
+    """`told` hears of the rows of the rehearsal, `changed` of its beginnings and ends and of its floor."""
 
     def __init__(
         self,
@@ -108,7 +108,9 @@ class Training:
         return Rehearsal(self._reader, intake.journal, self._rules, self.floor, intake.clock.now())
 
     def _adopt(self, rehearsal: Rehearsal) -> None:
-        self.floor = rehearsal.floor
+        if rehearsal.floor is not self.floor:
+            self.floor = rehearsal.floor
+            self._changed()
         if rehearsal.written:
             self._told(rehearsal.written)
 
@@ -119,7 +121,5 @@ class Training:
 
 def clear(batch: Batch, read_point: str) -> None:
     """The read point as training finds it: the session ends, and what waits there for a tap is nobody's."""
-    if session := batch.floor.get(read_point, EMPTY).session:
-        data = {"session": session.id, "customer": session.customer, "reason": "staff", "read_point": read_point}
-        batch.write([Row("session.ended", batch.now, data)])
+    batch.happen(Closed(batch.now, read_point))
     batch.happen(Tapped(uuid7(), batch.now, read_point, "nfc"))

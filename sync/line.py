@@ -48,13 +48,13 @@ _OPTIONS = (
 class Line:
     """The line to the server of `url`. `up`: None until it is known; `since`: milliseconds, as `now` says.
 
-    `changed` is told of each change.
+    `returned` is called when it is up again after a cut.
     """
 
     url: str
     tls: ssl.SSLContext | None
     now: Callable[[], int]
-    changed: Callable[[bool], None]
+    returned: Callable[[], None]
     up: bool | None = None
     reason: str = ""
     since: int = field(init=False)
@@ -123,8 +123,9 @@ class Line:
         self.reason = reason
         if up != self.up:
             log.log(logging.INFO if up else logging.WARNING, "the line to the platform: %s", reason or "up")
-            self.up, self.since = up, self.now()
-            self.changed(up)
+            again, self.up, self.since = self.up is False, up, self.now()
+            if again:
+                self.returned()
 
 
 def _close(dialled: Future[socket.socket]) -> None:

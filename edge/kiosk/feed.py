@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +19,8 @@ from aiohttp import web
 
 from edge import envelope, journal
 from edge.kiosk import words
-from edge.model import Outcome, Row
+from edge.kiosk.live import Page, Passing
+from edge.model import Row
 
 if TYPE_CHECKING:
     from edge.kiosk.shop import Shop
@@ -31,118 +30,9 @@ log = logging.getLogger(__name__)
 ROWS = 500
 """Rows of the journal that a page has."""
 PAGES = 20
-LOOK = 0.25
-"""Seconds between two looks for a state that has changed."""
-REPORT = 2.0
-"""Seconds between two reports of how all parts are."""
 PATIENCE = 10.0
 """Seconds that a page may take to take what it is sent."""
-_WAITING = 200
-"""Cues, readings at the desk and rows of a rehearsal that may wait for a page; older ones are dropped."""
 _AGAIN = b"retry: 1000\n\n"
-
-
-@dataclass(slots=True, eq=False)
-class Page:
-    """An open page. `seen`: which floor, status and intents it has, as numbers of `Live`."""
-
-    clerk: bool
-    stirred: asyncio.Event = field(default_factory=asyncio.Event)
-    passing: deque[tuple[str, dict[str, Any]] | Row] = field(default_factory=lambda: deque(maxlen=_WAITING))
-    position: int | None = None
-    seen: dict[str, int] = field(default_factory=dict)
-
-
-class Live:
-    """What all pages are told. `floor` and `status` as in the OpenAPI document; `states`: what a status rests on."""
-
-    def __init__(
-        self,
-        floor: Callable[[], dict[str, Any]],
-        status: Callable[[], Awaitable[dict[str, Any]]],
-        states: Callable[[], object],
-        intents: Callable[[sqlite3.Connection], list[dict[str, Any]]],
-    ) -> None:
-        self.pages: set[Page] = set()
-        self.closed = False
-        self.number = {"floor": 1, "status": 0, "intents": 1}
-        self.intents = intents
-        self.report: dict[str, Any] = {}
-        self._floor = floor
-        self._status = status
-        self._states = states
-        self._stirred = asyncio.Event()
-        self._made: tuple[int, dict[str, Any]] = (0, {})
-
-    async def run(self) -> None:
-        """Reports how all parts are while a page is open, until cancelled; then the pages are let go."""
-        loop, states, due = asyncio.get_running_loop(), self._states(), 0.0
-        try:
-            while True:
-                self._stirred.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK if self.pages else None):
-                        await self._stirred.wait()
-                        due = 0.0
-                before, states = states, self._states()
-                if self.pages and (states != before or loop.time() >= due):
-                    due = loop.time() + REPORT
-                    self.report = await self._status()
-                    self._turn("status")
-        finally:
-            self.closed = True
-            self._stir()
-
-    def open(self, page: Page) -> None:
-        """From now on the page is told; floor and status are made anew for it."""
-        self.number["floor"] += 1
-        page.seen["status"] = self.number["status"]
-        self.pages.add(page)
-        self._stirred.set()
-
-    def floor(self) -> dict[str, Any]:
-        """The floor of now, made once for all pages."""
-        if self._made[0] != self.number["floor"]:
-            self._made = self.number["floor"], self._floor()
-        return self._made[1]
-
-    def committed(self) -> None:
-        """There are new rows."""
-        self._stir()
-
-    def floor_changed(self) -> None:
-        self._turn("floor")
-
-    def intents_changed(self) -> None:
-        self._turn("intents")
-
-    def cue(self, read_point: str, outcome: Outcome) -> None:
-        """A shopper was told something."""
-        for page in self.pages:
-            page.passing.append(("cue", {"read_point": read_point, "outcome": outcome}))
-        self._stir()
-
-    def desk(self, found: dict[str, Any]) -> bool:
-        """Something was read at the desk; false if no page is open that may know."""
-        clerks = [page for page in self.pages if page.clerk]
-        for page in clerks:
-            page.passing.append(("desk", found))
-            page.stirred.set()
-        return bool(clerks)
-
-    def rehearsed(self, rows: list[Row]) -> None:
-        """Rows of a rehearsal, which are kept nowhere."""
-        for page in self.pages:
-            page.passing.extend(rows)
-        self._stir()
-
-    def _turn(self, what: str) -> None:
-        self.number[what] += 1
-        self._stir()
-
-    def _stir(self) -> None:
-        for page in self.pages:
-            page.stirred.set()
 
 
 async def stream(request: web.Request, shop: Shop, role: str, valid: Callable[[], bool]) -> web.StreamResponse:
@@ -197,7 +87,7 @@ def _read(
     shop: Shop,
     page: Page,
     reader: sqlite3.Connection,
-    passing: list[tuple[str, dict[str, Any]] | Row],
+    passing: list[Passing],
     *,
     intents: bool,
 ) -> list[bytes]:

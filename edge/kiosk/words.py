@@ -66,7 +66,7 @@ def floor(
             {
                 "read_point": at,
                 "desk": at == desk,
-                "training": training(at),
+                "training": None if (seconds := training(at)) is None else round(seconds, 1),
                 "waiting": len(spot.held),
                 "session": spot.session and session(spot.session),
                 "here": [known(customer) for customer, stay in stays.items() if stay.read_point == at],
