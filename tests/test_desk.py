@@ -30,8 +30,8 @@ class Counter:
         self.world, self.open = world, True
         self.told: list[dict[str, Any]] = []
         self.cues: list[tuple[str, Outcome]] = []
-        self.desk = Desk(gateway._attribution, gateway.database, self.tell, lambda *cue: self.cues.append(cue))
-        parts = gateway.intake, gateway._attribution, FORMS, lambda *_: None, lambda _: None
+        self.desk = Desk(gateway.attribution, gateway.database, self.tell, lambda *cue: self.cues.append(cue))
+        parts = gateway.intake, gateway.attribution, FORMS, lambda *_: None, lambda _: None
         kept = gateway._unwritten, gateway.zones, gateway.reader
         self.reception = Reception(*parts, *kept, "desk", lambda r: world.gateway.loop.create_task(self.desk.read(r)))
 

@@ -38,7 +38,7 @@ class Class:
 
     def __post_init__(self) -> None:
         gateway = self.world.gateway
-        rules, attribution = Rules(SESSION, CLAIM), gateway._attribution
+        rules, attribution = Rules(SESSION, CLAIM), gateway.attribution
         told = self.shown.extend, lambda: self.turns.append(TILL in self.training)
         self.training = Training(gateway.intake, attribution, rules, gateway.reader, *told)
         parts = gateway.intake, attribution, FORMS, lambda _, cue: self.cues.append(cue), self.asked.append
