@@ -9,7 +9,6 @@ import shlex
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
 from edge.database import Database, Full
 from edge.desk import Desk
+from edge.devices import Devices
 from edge.directory import Page
 from edge.envelope import timestamp
 from edge.floor import Rules
@@ -30,16 +30,14 @@ from edge.kiosk import words
 from edge.kiosk.condition import Condition
 from edge.kiosk.history import History
 from edge.kiosk.live import Live
-from edge.model import Outcome, Reading, Row, Scan
-from edge.places import Places
+from edge.model import Outcome, Row, Scan
 from edge.plan import Plan
-from edge.ports import Cueing, Emit, Skipping, Unavailable
+from edge.ports import Unavailable
 from edge.reception import Reception
 from edge.recorder import Recorder
 from edge.sound import Sound
 from edge.space import Space
 from edge.staff import NOTE, PUSH
-from edge.supervisor import supervise
 from edge.training import Training, clear
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
@@ -137,18 +135,9 @@ class Gateway:
         self._recorder = Recorder()
         self._reception.answered.append(self._recorder.answered)
         self._zones.heard.append(self._recorder.heard)
-        self._drivers = [
-            (driver, DriverHealth(f"{kind}@{driver.read_point}", clock.now().time)) for kind, driver in plan.drivers
-        ]
-        self._restarts = [(health, asyncio.Event()) for _, health in self._drivers]
-        self._beeps = [
-            (health.driver, driver.read_point, Cues(health.driver, driver))
-            for driver, health in self._drivers
-            if isinstance(driver, Cueing)
-        ]
-        self._cues: list[tuple[str | None, Cues]] = [(at, cues) for _, at, cues in self._beeps]
-        if config.cue.files:
-            self._cues.append((None, Cues("[cue]", Sound(tuple(shlex.split(config.cue.player)), config.cue.files))))
+        sounds = [Sound(tuple(shlex.split(config.cue.player)), config.cue.files)] if config.cue.files else []
+        everywhere = [Cues("[cue]", sound) for sound in sounds]
+        self._devices = Devices(plan.drivers, everywhere, lambda: clock.now().time)
         self._cart: Cart | None = None
         self._platform: Platform | None = None
         self._downlink: Downlink | None = None
@@ -178,7 +167,7 @@ class Gateway:
             Forwarder(sink, database, self._intake, Backoff(), refused.get(sink.name, lambda *_: None))
             for sink in sinks
         ]
-        self._condition = Condition({name for name, _, _ in self._beeps})
+        self._condition = Condition(self._devices.beeping)
         self._history = History()
         self._known = self._intake.floor, self._intake.stays
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
@@ -214,16 +203,13 @@ class Gateway:
         """Why no reading can be taken now; None while any can."""
         if self._intake.trouble:
             return self._intake.trouble
-        lost = [health.driver for _, health in self._drivers if health.state == "lost"]
-        return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._drivers) else None
+        lost = [device.health.driver for device in self._devices.all if device.health.state == "lost"]
+        return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._devices.all) else None
 
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
         sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._forwarders}
-        drivers = [
-            replace(health, skipped=driver.skipped) if isinstance(driver, Skipping) else health
-            for driver, health in self._drivers
-        ]
+        drivers = self._devices.healths()
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
         if self._cart:
             parts["sinks"]["cart"]["unknown_acks"] = self._cart.unknown_acks
@@ -273,31 +259,18 @@ class Gateway:
         return self._recorder.lines(self._intake.clock.instant())
 
     def _start(self, group: asyncio.TaskGroup) -> None:
-        places = Places(driver for driver, _ in self._drivers)
-        for number, (driver, health) in enumerate(self._drivers):
-            emit, report = self._emit(places, number), partial(self._report, health, driver.read_point)
-            now, restart = lambda: self._intake.clock.now().time, self._restarts[number][1]
-            group.create_task(supervise(driver, health, emit, report, now, restart=restart))
+        self._devices.start(group, self._reception.emit, self._report)
         for part in (self._zones, self._training, self._live, self._intents):
             group.create_task(part.run())
         group.create_task(self._count())
         if self._line:
             group.create_task(self._line.run())
-        for _, cues in self._cues:
-            group.create_task(cues.run())
         group.create_task(self._write_reports())
         for forwarder in self._forwarders:
             group.create_task(forwarder.run())
         if self._downlink:
             group.create_task(self._downlink.run())
         group.create_task(self._upkeep.run())
-
-    def _emit(self, places: Places, number: int) -> Emit:
-        async def emit(reading: Reading) -> None:
-            places.enter(number, reading)
-            await self._reception.emit(reading)
-
-        return emit
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
@@ -324,9 +297,7 @@ class Gateway:
     def _cue(self, read_point: str, outcome: Outcome) -> None:
         log.info("cue at %s: %s", read_point, outcome)
         self._live.cue(read_point, outcome)
-        for at, cues in self._cues:
-            if at in (read_point, None):
-                cues.show(outcome)
+        self._devices.cue(read_point, outcome)
 
     def _ask(self, pseudonym: str) -> None:
         if self._downlink:
@@ -406,8 +377,8 @@ class Gateway:
             history=self._last_hour,
             wake=self._wake,
             pull=self._pull_now,
-            restart=self._restart_driver,
-            beep=self._beep,
+            restart=self._devices.restart,
+            beep=self._devices.beep,
             train=self._train,
             desk=lambda text: asyncio.to_thread(self._desk.look_up, Scan(read_point=kiosk.read_point, text=text)),
             age=self._age,
@@ -418,7 +389,7 @@ class Gateway:
         now, kiosk = self._intake.clock.instant(), self._config.kiosk
         return words.floor(
             self._reader,
-            [driver.read_point for driver, _ in self._drivers],
+            self._devices.read_points,
             {**self._intake.floor, **self._training.floor},
             self._intake.stays,
             lambda session: session.last + self._rules.session - now,
@@ -429,7 +400,7 @@ class Gateway:
     def _states(self) -> object:
         """What a person is to see at once when it changes."""
         sinks = [(forwarder.health.state, forwarder.health.reason) for forwarder in self._forwarders]
-        drivers = [(health.state, health.reason) for _, health in self._drivers]
+        drivers = [(device.health.state, device.health.reason) for device in self._devices.all]
         line = self._line.up if self._line else None
         return self.trouble(), self._intake.trouble, self._intake.clock.ok(), line, sinks, drivers
 
@@ -448,19 +419,6 @@ class Gateway:
         while True:
             await self._last_hour()
             await asyncio.sleep(_COUNT)
-
-    def _restart_driver(self, name: str) -> bool:
-        """False: there is none, or it is done."""
-        asked = [restart for health, restart in self._restarts if health.driver == name and health.state != "done"]
-        for restart in asked:
-            restart.set()
-        return bool(asked)
-
-    def _beep(self, name: str) -> bool:
-        found = [cues for driver, _, cues in self._beeps if driver == name]
-        for cues in found:
-            cues.show("accepted")
-        return bool(found)
 
     def _train(self, read_point: str, on: bool) -> None:
         if on:

@@ -208,7 +208,7 @@ async def test_what_passes_is_told_to_those_whom_it_concerns(folder: Path) -> No
             await clerk.until(lambda: clerk.of("floor")[-1]["read_points"][0]["session"])
             shop.gateway.shop.train(TILL, False)
             await clerk.until(lambda: clerk.of("floor")[-1]["read_points"][0]["session"] is None)
-            _, health = shop.gateway._drivers[0]
+            health = shop.gateway._devices.all[0].health
             health.state, health.reason = "lost", "pulled out"
             await clerk.until(lambda: "lost" in [d["state"] for d in clerk.of("status")[-1]["devices"]], 0.6)
             shop.valid = False
