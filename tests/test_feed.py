@@ -8,6 +8,7 @@ import random
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -185,6 +186,13 @@ async def test_too_far_behind_or_elsewhere_it_begins_anew(folder: Path) -> None:
         async with page.open():
             await page.until(lambda: len(page.rows) == ROWS)
         assert page.resets == 0
+        intake = shop.gateway._intake
+        await (await intake.submit(lambda batch: batch.journal.drop_delivered(batch.connection, inf)))
+        left, page = await shop.written(), shop.page()
+        page.last = f"{journal}:{written[50]}"
+        async with page.open():
+            await page.until(lambda: [row["seq"] for row in page.rows] == left)
+        assert (page.resets, left[0] > written[51]) == (1, True), "of what is pruned it cannot be told"
 
 
 async def test_what_passes_is_told_to_those_whom_it_concerns(folder: Path) -> None:
@@ -211,6 +219,10 @@ async def test_what_passes_is_told_to_those_whom_it_concerns(folder: Path) -> No
             health = shop.gateway._devices.all[0].health
             health.state, health.reason = "lost", "pulled out"
             await clerk.until(lambda: "lost" in [d["state"] for d in clerk.of("status")[-1]["devices"]], 0.6)
+            assert shop.gateway.shop.restart("replay@till-1")
+            await clerk.until(lambda: "lost" not in [d["state"] for d in clerk.of("status")[-1]["devices"]])
+            assert not shop.gateway.shop.restart("replay@till-2")
+            assert not shop.gateway.shop.beep("replay@till-1"), "a file cannot"
             shop.valid = False
             await clerk.until(lambda: clerk.ended and viewer.ended)
             assert (clerk.heard[-1], viewer.of("desk")) == (("locked", {}), [])
