@@ -9,10 +9,12 @@ import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import yaml
 from aiohttp import web
 
 from edge import plan
@@ -25,14 +27,17 @@ from peers.day import SEED
 from peers.gtin import gtin13
 from peers.page import Page
 from peers.process import free_port
+from peers.spec import FILES, misfit, registry
 from peers.store import Store, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 BAND, NOBODYS = "04A1B2C3D4E5F6", "04B1B2C3D4E5F6"
 TILL = "till-1"
+DOCUMENT = yaml.safe_load((Path(__file__).parent.parent / "edge" / "kiosk" / "openapi.yaml").read_text())
+KNOWN = registry(FILES | {"kiosk.yaml": DOCUMENT})
+SCHEMAS = {"row": "Row", "floor": "Floor", "status": "Status", "desk": "Desk"}
 
 
 @pytest.fixture
@@ -129,6 +134,10 @@ async def test_what_a_page_is_told_at_first_and_what_a_viewer_never_is(folder: P
             secrets = ("c-1", "KIM", pseudonym("nfc", BAND), pseudonym("nfc", NOBODYS))
             assert [secret for secret in secrets if secret in told] == []
             assert viewer.of("intents") == []
+            await clerk.until(lambda: len(clerk.of("status")) > 1)
+        for event, data in (*clerk.heard, *viewer.heard):
+            if event in SCHEMAS:
+                assert misfit(data, f"kiosk.yaml#/components/schemas/{SCHEMAS[event]}", KNOWN) == "", data
 
 
 async def test_no_gap_and_nothing_twice(folder: Path) -> None:
