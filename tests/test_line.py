@@ -11,11 +11,13 @@ import pytest
 
 from peers.process import free_port, until
 from peers.proxy import Proxy
-from sync import mqtt
-from sync.line import Line
+from peers.tls import Authority
+from sync import mqtt, tls
+from sync.line import DISTRUST, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from peers.brokers import Mosquitto
     from peers.proxy import State
@@ -120,6 +122,29 @@ async def test_a_name_that_nobody_knows_is_no_line() -> None:
     task.cancel()
     await asyncio.wait((task,))
     assert line.since == 5
+
+
+async def test_over_tls_it_is_held_to_whom_we_believe_alone(tmp_path: Path) -> None:
+    """And one whom we do not is not dialled again and again: a person has to mend it."""
+    authority = await asyncio.to_thread(Authority, tmp_path / "authority")
+    server, port, waits = Server(), free_port(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0.2)
+
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(lambda: Connection(server), "127.0.0.1", port, ssl=authority.server()):
+        for ca, up in ((authority.ca, True), (None, False)):
+            context = tls.context(ca, None, None)
+            line = Line(f"https://127.0.0.1:{port}", context, lambda: 0, lambda: None, sleep=sleep)
+            task = asyncio.create_task(line.run())
+            await asyncio.to_thread(until, lambda line=line: line.up is not None, "the line to be known")  # type: ignore[misc]
+            task.cancel()
+            await asyncio.wait((task,))
+            assert line.up is up
+            assert line.reason.startswith("" if up else "the certificate of the platform: ")
+    assert waits == [DISTRUST]
 
 
 async def test_a_broker_that_falls_silent_is_gone(broker: Mosquitto) -> None:
