@@ -62,17 +62,22 @@ class Attribution:
         batch.lapse(reading.read_point, seen.moment)
         if isinstance(reading, Lapse):
             return Answer(None)
+        named = self.named(batch.connection, reading)
+        if isinstance(named, Tap):
+            return self._tap(batch, seen, named)
+        return self._scan(batch, seen, *named) if named else Answer("unknown")
+
+    def named(self, connection: sqlite3.Connection, reading: Tap | Scan) -> Tap | tuple[Code, Item] | None:
+        """What the reading names: of a card the identifier that counts, a customer, a product; None: it is nobody's."""
         if isinstance(reading, Tap):
-            return self._tap(batch, seen, reading)
+            return _chosen(connection, reading)
         code = codes.read(reading.text, reading.symbology)
         tap = self._presented(reading.read_point, code)
-        if directory.owner(batch.connection, tap.pseudonym):
-            return self._tap(batch, seen, tap)
+        if directory.owner(connection, tap.pseudonym):
+            return tap
         if item := codes.item(code, self.in_store):
-            return self._scan(batch, seen, code, item)
-        if self.loyalty.search(code.text):
-            return self._tap(batch, seen, tap)
-        return Answer("unknown")
+            return code, item
+        return tap if self.loyalty.search(code.text) else None
 
     def may_be_tap(self, connection: sqlite3.Connection, reading: Tap | Scan | Lapse) -> bool:
         """Whether it could end a session; a product's code does not, unless it is somebody's identifier."""
@@ -87,7 +92,6 @@ class Attribution:
         return Tap(read_point=read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
 
     def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
-        tap = _chosen(batch, tap)
         owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None
         consents = owner is not None and "cart" in owner.consents
         stranger = tap.pseudonym if owner is None and tap.plausible else None
@@ -213,10 +217,10 @@ def forget(batch: Batch, pseudonym: str, until: float = inf) -> None:
     erasure.begin(batch.connection, pseudonym, upto)
 
 
-def _chosen(batch: Batch, tap: Tap) -> Tap:
+def _chosen(connection: sqlite3.Connection, tap: Tap) -> Tap:
     """Of all that a card may be, what the cache knows; else what has the form of ours."""
     named = [each for each in (tap, *tap.others) if each.pseudonym]
-    known = (each for each in named if directory.owner(batch.connection, each.pseudonym or ""))
+    known = (each for each in named if directory.owner(connection, each.pseudonym or ""))
     return next(known, None) or next((each for each in named if each.plausible), tap)
 
 

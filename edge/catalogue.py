@@ -91,7 +91,7 @@ def missing(connection: sqlite3.Connection, now: float) -> list[dict[str, Any]]:
     ).fetchall()
     offsets = journal.offsets(connection)
     return [
-        {"gtin": gtin, "count": count, "last": journal.shown(_row(connection, seq).moment, offsets)}
+        {"gtin": gtin, "count": count, "last": journal.shown_time(_row(connection, seq).moment, offsets)}
         for gtin, count, seq in found
     ]
 

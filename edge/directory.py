@@ -106,6 +106,15 @@ def customer(connection: sqlite3.Connection, id: str) -> Customer | None:
     return _customer(found)
 
 
+def display(connection: sqlite3.Connection, id: str) -> str | None:
+    """What staff may see of the customer."""
+    found = connection.execute(
+        "SELECT display FROM customer WHERE generation = (SELECT value FROM meta WHERE key = 'generation') AND id = ?",
+        (id,),
+    ).fetchone()
+    return found[0] if found else None
+
+
 def product(connection: sqlite3.Connection, gtin: str) -> Mapping[str, Any] | None:
     """`name` and `price` as an event carries them; the name still in all its languages."""
     found = connection.execute(
@@ -168,6 +177,17 @@ def position(connection: sqlite3.Connection) -> str | None:
     """The cursor to pull from; None: from the beginning."""
     found = connection.execute("SELECT value FROM meta WHERE key = 'feed_cursor'").fetchone()
     return found[0] if found else None
+
+
+def up_to_date(connection: sqlite3.Connection, elapsed: float) -> None:
+    """The feed has nothing more at `elapsed` seconds."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('up_to_date', ?)", (elapsed,))
+
+
+def age(connection: sqlite3.Connection, elapsed: float) -> float | None:
+    """Seconds since the feed had nothing more; None: it never had."""
+    at = _meta(connection, "up_to_date")
+    return None if at is None else max(0.0, elapsed - at)
 
 
 def restart(connection: sqlite3.Connection) -> None:

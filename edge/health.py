@@ -11,8 +11,9 @@ DriverState = Literal["ok", "lost", "done"]
 
 @dataclass(slots=True)
 class SinkHealth:
-    """One sink. `reason` is empty while the state is ok."""
+    """One sink. `since`: as a driver's. `reason` is empty while the state is ok."""
 
+    since: int
     state: SinkState = "connecting"
     reason: str = ""
 

@@ -17,7 +17,7 @@ from itertools import takewhile
 import msgspec
 
 from edge import envelope
-from edge.floor import HELD
+from edge.floor import EXTENDED, HELD
 from edge.identity import uuid7
 from edge.model import Moment, Row
 from edge.presence import ENTERED, LEFT, Stay
@@ -29,6 +29,7 @@ STEP = 200
 """Rows that are deleted in one transaction at most, so that nobody waits long for it."""
 
 _EVENTS = "kind NOT GLOB 'inside.*'"
+_SHOWN = f"({_EVENTS} OR kind IN ('{HELD}', '{EXTENDED}', 'inside.staff'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,18 @@ def events(connection: sqlite3.Connection, since: int, limit: int) -> list[Store
     return [Stored(*row) for row in found]
 
 
+def shown_since(connection: sqlite3.Connection, since: int | None, most: int) -> tuple[bool, list[Stored]]:
+    """What people see of the rows after `since`, in order; if that has a gap or is more, the last `most` and True."""
+    if since is not None and not _has_gone(connection, since):
+        found = connection.execute(
+            f"SELECT seq, body FROM row WHERE seq > ? AND {_SHOWN} ORDER BY seq LIMIT ?", (since, most + 1)
+        ).fetchall()
+        if len(found) <= most:
+            return False, [Stored(*row) for row in found]
+    newest = connection.execute(f"SELECT seq, body FROM row WHERE {_SHOWN} ORDER BY seq DESC LIMIT ?", (most,))
+    return True, [Stored(*row) for row in newest.fetchall()[::-1]]
+
+
 def waiting(connection: sqlite3.Connection, sink: str, cursor: int) -> tuple[int, float | None]:
     """How many events after `cursor` wait for the sink, and elapsed seconds at the commit of the oldest."""
     only = "AND r.seq IN (SELECT seq FROM open_push)" if sink == "cart" else ""
@@ -282,7 +295,7 @@ def offsets(connection: sqlite3.Connection) -> dict[str, int]:
     return {boot: round(offset * 1000) for boot, offset in found}
 
 
-def shown(moment: Moment, offsets: Mapping[str, int]) -> str:
+def shown_time(moment: Moment, offsets: Mapping[str, int]) -> str:
     """When it was read, as people are told: RFC 3339, by the clock as it was set right later; see `offsets`."""
     return envelope.timestamp(moment.time + (0 if moment.ok else offsets.get(moment.boot, 0)))
 
@@ -354,6 +367,12 @@ def set_right(connection: sqlite3.Connection, boot: Boot, now: Moment, wall: flo
     connection.execute("UPDATE intent SET due = due + ?", (mended.origin - boot.origin,))  # nobody has less time for it
     data = {"bootid": now.boot, "offset_seconds": round(right - boot.base, 3)}
     return mended, Row("clock.adjusted", now, data, live=False)
+
+
+def _has_gone(connection: sqlite3.Connection, since: int) -> bool:
+    """Whether rows after `since` were deleted, or there never was such a row."""
+    dropped = connection.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()
+    return bool(dropped and since < dropped[0]) or since > last_seq(connection)
 
 
 def _held_but(ids: int) -> str:

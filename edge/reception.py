@@ -15,6 +15,7 @@ from edge.attribution import Answer, Attribution, Observation
 from edge.database import Full
 from edge.intake import Batch, Intake
 from edge.model import Lapse, Outcome, Reading, Ready, Scan, Sighting, Tap
+from edge.training import Training
 from edge.unwritten import Unwritten
 from edge.zones import Zones
 
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 class Reception:
     """Takes readings from all drivers. `cue` shows an outcome at a read point, `asked` hears of unknown taps.
 
-    `answered` are told of each reading and what became of it.
+    `answered` are told of each reading and what became of it. What is read at the read point `aside` goes to `desk`,
+    what is read where there is training to the rehearsal: neither is counted or kept.
     """
 
     def __init__(
@@ -38,6 +40,8 @@ class Reception:
         zones: Zones,
         reader: sqlite3.Connection,
         aside: str | None = None,
+        desk: Callable[[Tap | Scan], None] = lambda _: None,
+        training: Training | None = None,
     ) -> None:
         self.answered: list[Callable[[Observation, Answer], None]] = []
         self.counts: dict[str, int] = {"scans": 0, "taps": 0, "unknown": 0, "cannot": 0}
@@ -47,34 +51,49 @@ class Reception:
         self._cue = cue
         self._asked = asked
         self._aside = aside
+        self._desk = desk
+        self._training = training
         self._unwritten = unwritten
         self._zones = zones
         self._reader = reader
 
     async def emit(self, reading: Reading) -> None:
-        """Takes a reading; returns when it is in line. Nothing read at the desk is kept, and no sighting is counted."""
-        match reading:
-            case Ready():
-                return
-            case Sighting():
-                if reading.read_point != self._aside:
-                    seen_at = self._intake.clock.now(reading.instant)
-                    await self._zones.see(identity.veiled(reading, self._attribution.key), seen_at)
-                return
-            case Tap():
-                reading = identity.veil(reading, self._attribution.key, self._forms)
-                self.counts["taps"] += 1
-            case Scan():
-                self.counts["scans"] += 1
-            case Lapse():
-                self._intake.own_time.add(reading.read_point)
-        if reading.read_point == self._aside:
+        """Takes a reading; returns when it is in line. No sighting is counted."""
+        at = reading.read_point
+        if isinstance(reading, Ready):
             return
+        if isinstance(reading, Sighting):
+            if at != self._aside and not self._trains(at):
+                seen_at = self._intake.clock.now(reading.instant)
+                await self._zones.see(identity.veiled(reading, self._attribution.key), seen_at)
+            return
+        if isinstance(reading, Tap):
+            reading = identity.veil(reading, self._attribution.key, self._forms)
+        elif isinstance(reading, Lapse):
+            self._intake.own_time.add(at)
         seen = Observation(identity.uuid7(), self._intake.clock.now(reading.instant), reading)
-        if reading.read_point in self._intake.own_time:
-            await self._zones.lapse(reading.read_point, seen.moment)
+        if at == self._aside or self._trains(at):
+            self._set_aside(seen, reading)
+            return
+        if not isinstance(reading, Lapse):
+            self.counts["taps" if isinstance(reading, Tap) else "scans"] += 1
+        if at in self._intake.own_time:
+            await self._zones.lapse(at, seen.moment)
         kept = await self._intake.submit(partial(self._observe, seen=seen))
         kept.add_done_callback(partial(self._answer, seen))
+
+    def _trains(self, read_point: str) -> bool:
+        return self._training is not None and read_point in self._training
+
+    def _set_aside(self, seen: Observation, reading: Tap | Scan | Lapse) -> None:
+        at = reading.read_point
+        if at == self._aside:
+            if not isinstance(reading, Lapse):
+                self._desk(reading)
+        elif self._training:
+            self._training.observe(seen)
+            if not isinstance(reading, Lapse):
+                self._cue(at, "unknown")  # a shopper is not to believe that anything was kept
 
     def _observe(self, batch: Batch, *, seen: Observation) -> Answer:
         """Taps that could not be written still end another's session before anything more is accepted there."""

@@ -66,6 +66,7 @@ def _sink(connection: sqlite3.Connection, name: str, now: float, health: SinkHea
     queued, oldest = journal.waiting(connection, name, cursor)
     return {
         "state": health.state,
+        "since": timestamp(health.since),
         "reason": health.reason,
         "queued": queued,
         "oldest_seconds": None if oldest is None else round(max(0.0, now - oldest), 1),

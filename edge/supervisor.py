@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from edge.health import DriverHealth
 from edge.model import Reading, Ready
 from edge.ports import DeviceLost, Driver, Emit
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 FIRST, LONGEST = 0.5, 5.0
 """Seconds of the first and of the longest pause before a driver is started again."""
@@ -29,9 +31,14 @@ async def supervise(
     report: Report,
     now: Callable[[], int],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    restart: asyncio.Event | None = None,
 ) -> None:
-    """Runs `driver` until it is done. `now`: milliseconds since 1970."""
+    """Runs `driver` until it is done. `now`: milliseconds since 1970.
+
+    When `restart` is set its device is released and the driver started again at once; it is lost only if it then fails.
+    """
     pause = FIRST
+    restart = restart or asyncio.Event()
 
     async def passing(reading: Reading) -> None:
         nonlocal pause
@@ -46,7 +53,11 @@ async def supervise(
             await report("device.recovered", reason)
 
     while True:
-        reason = await _ended(driver, health.driver, passing)
+        if not await _first(running := asyncio.ensure_future(_ended(driver, health.driver, passing)), restart):
+            log.info("%s: is started again", health.driver)
+            pause = FIRST
+            continue
+        reason = running.result()
         if reason is None:
             health.state, health.since, health.reason = "done", now(), ""
             log.info("%s: done", health.driver)
@@ -55,8 +66,22 @@ async def supervise(
             health.state, health.since, health.reason = "lost", now(), reason
             log.warning("%s: lost: %s", health.driver, reason)
             await report("device.lost", reason)
-        await sleep(pause)
+        await _first(asyncio.ensure_future(sleep(pause)), restart)
         pause = min(pause * 2, LONGEST)
+
+
+async def _first(work: asyncio.Future[_T], restart: asyncio.Event) -> bool:
+    """Whether `work` ended before it was to give way to a restart. It has ended in any case."""
+    asked = asyncio.ensure_future(restart.wait())
+    try:
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+        return work.done()
+    finally:
+        restart.clear()
+        asked.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
 
 
 async def _ended(driver: Driver, name: str, emit: Emit) -> str | None:

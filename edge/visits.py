@@ -58,7 +58,7 @@ def shopper(connection: sqlite3.Connection, id: str, cursor: int | None, now: fl
             for seq, row in items
         ],
         "bands": [{"pseudonym": pseudonym, "type": type, "by_staff": bool(staff)} for pseudonym, type, staff in bands],
-        "held": {"rows": len(lately), "oldest": journal.shown(lately[-1][2].moment, offsets) if lately else None},
+        "held": {"rows": len(lately), "oldest": journal.shown_time(lately[-1][2].moment, offsets) if lately else None},
     }
 
 
@@ -203,7 +203,7 @@ def _states(connection: sqlite3.Connection, items: dict[int, str], cursor: int |
 
 
 def _line(seq: int, row: Row, offsets: dict[str, int]) -> dict[str, Any]:
-    time = journal.shown(row.moment, offsets)
+    time = journal.shown_time(row.moment, offsets)
     return {"seq": seq, "id": row.id, "time": time, "read_point": row.data["read_point"], "gtin": row.data["gtin"]}
 
 

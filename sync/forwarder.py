@@ -71,7 +71,7 @@ class Forwarder:
         backoff: Backoff,
         refused: Callable[[Batch, list[int]], None] = lambda *_: None,
     ) -> None:
-        self.health = SinkHealth()
+        self.health = SinkHealth(intake.clock.now().time)
         self.sink = sink
         self.cursor = 0
         self.backoff = backoff
@@ -143,4 +143,5 @@ class Forwarder:
             self.backoff.succeeded()
         if state != self.health.state:
             log.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s %s", self.sink.name, state, reason)
+            self.health.since = self._intake.clock.now().time
         self.health.state, self.health.reason = state, reason

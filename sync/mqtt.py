@@ -32,10 +32,16 @@ log = logging.getLogger(__name__)
 KEEPALIVE = 10
 CONNECT = 1.0
 """Seconds a connection may take, TLS included."""
+SILENT = KEEPALIVE + 6.0
+"""Seconds without a byte from the broker after which it is gone: paho asks after KEEPALIVE, and would wait as long
+again for the answer.
+"""
 ANSWER = 10.0
 """Seconds the broker may take for CONNACK, SUBACK, PUBACK."""
 WINDOW = 20
 """Publishes in flight; paho and mosquitto take no more by themselves."""
+_BEAT = 2.0
+"""Seconds between two looks at what is due."""
 TAKEN_OVER = 0x8E
 _MEANT = (0x87, 0x90, 0x97, 0x99)
 """Reasons of a DISCONNECT that are about the packet before it (MQTT 5, table 3-10)."""
@@ -79,6 +85,8 @@ class Connection:
         self.lost: asyncio.Future[Unavailable] = loop.create_future()
         self.window = WINDOW
         self._client = client
+        self._loop = loop
+        self._heard = loop.time()
         self._acks: dict[int, asyncio.Future[int]] = {}
 
     def publish(
@@ -121,6 +129,15 @@ class Connection:
 
     def _expect(self, mid: int) -> asyncio.Future[int]:
         return self._acks.setdefault(mid, asyncio.get_running_loop().create_future())
+
+    def heard(self) -> None:
+        """Something came."""
+        self._heard = self._loop.time()
+
+    def listen(self) -> None:
+        """It is over if nothing has come for too long."""
+        if self._loop.time() - self._heard > SILENT:
+            self.over(Unavailable("the broker is gone: it has fallen silent"))
 
     def answered(self, mid: int, code: int) -> None:
         if (future := self._acks.pop(mid, None)) and not future.done():
@@ -167,14 +184,15 @@ async def connect(
     def misc() -> None:
         nonlocal beat
         client.loop_misc()
-        beat = loop.call_later(KEEPALIVE / 4, misc)
+        connection.listen()
+        beat = loop.call_later(_BEAT, misc)
 
     try:
         if sock is None:
             raise Unavailable("the broker closed the connection", connected=False)
         # Else a push waits up to 40 ms for the TCP acknowledgement of what was sent just before (Nagle).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        loop.add_reader(sock, _read, client, sock)
+        loop.add_reader(sock, _read, client, sock, connection)
         misc()
         await _welcome(connection, connected)
         yield connection
@@ -271,8 +289,9 @@ def _wire(
     client.on_socket_close = closing
 
 
-def _read(client: paho.Client, sock: Any) -> None:
+def _read(client: paho.Client, sock: Any, connection: Connection) -> None:
     """All there is: what TLS has unpacked already does not make the socket readable again."""
+    connection.heard()
     client.loop_read()
     while isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending():
         client.loop_read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from paho.mqtt.client import Client
@@ -55,7 +56,12 @@ def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosq
     until(lambda: figures(store)["driver_skipped_total", "replay@till-1"] == 1, "the line to be counted")
     told = store.status()
     assert (told["sinks"]["cart"]["unknown_acks"], told["drivers"][0]["skipped"]) == (1, 1)
+    found = figures(store)
+    assert (found["line_up",], found["pages_open",]) == (1, 0)
+    assert 0 <= found["feed_age_seconds",] < 3, "the feed is pulled every second"
+    assert abs(found["sink_state_since_seconds", "platform"] - time.time()) < 60
     platform.kill()
+    until(lambda: figures(store)["line_up",] == 0, "the cut to be seen, though nothing is sent", 3)
     store.scan(4)
     until(lambda: figures(store)["sink_state", "platform", "unavailable"] == 1, "the platform to be missed", 20)
     found = figures(store)

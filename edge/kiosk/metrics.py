@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, get_args
 
+from edge.envelope import milliseconds
 from edge.health import DriverState, SinkState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,6 +27,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         ("held_scans", "Scans that wait for their customer.", status["held"]),
         ("space_used_bytes", "Bytes in the data folder.", status["space"]["used"]),
         ("space_capacity_bytes", "Bytes there may be.", status["space"]["capacity"]),
+        ("pages_open", "Pages of staff that are open.", status["pages"]),
     ):
         yield from _family(name, "gauge", text, [(value, {})])
     readings = [(count, {"what": what}) for what, count in status["readings"].items()]
@@ -35,6 +37,9 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield from _family(name, "gauge", text, [(sink[key] or 0, {"sink": of}) for of, sink in sinks])
     states = [(sink["state"] == state, {"sink": of, "state": state}) for of, sink in sinks for state in _SINK_STATES]
     yield from _family("sink_state", "gauge", "1 for the state that a sink is in.", states)
+    since = [(milliseconds(sink["since"]) / 1000, {"sink": of}) for of, sink in sinks]
+    yield from _family("sink_state_since_seconds", "gauge", "When it came into it, in seconds since 1970.", since)
+    yield from _platform(status)
     unknown = [(sink["unknown_acks"], {"sink": of}) for of, sink in sinks if "unknown_acks" in sink]
     yield from _family("unknown_acks_total", "counter", "Acks of apps for ids that wait for none.", unknown)
     skipped = [(driver["skipped"], {"driver": driver["driver"]}) for driver in status["drivers"]]
@@ -45,6 +50,13 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         for state in _DRIVER_STATES
     ]
     yield from _family("driver_state", "gauge", "1 for the state that a driver is in.", drivers)
+
+
+def _platform(status: dict[str, Any]) -> Iterator[str]:
+    if "line" in status:
+        yield from _family("line_up", "gauge", "Whether the platform is reached.", [(status["line"]["up"] is True, {})])
+    if (age := status.get("feed", {}).get("age_seconds")) is not None:
+        yield from _family("feed_age_seconds", "gauge", "Seconds since the feed had nothing more.", [(age, {})])
 
 
 _SINK = (

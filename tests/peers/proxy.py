@@ -1,13 +1,15 @@
 """A link that can be made bad: every piece of bytes of every connection passes through `_meet`, which knows the state.
 
 A state lasts until the next one. `half`, `swallow` and `flip` hit each connection that is open when they begin, once,
-and spare those that come later; all others are about everything that comes through.
+and spare those that come later; all others are about everything that comes through. `drop` loses what is sent;
+`silent` is a pulled cable: no packet of a client arrives, so that not even the kernel answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import socket
 import struct
 import threading
@@ -19,11 +21,14 @@ from peers.process import free_port
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-State = Literal["up", "refuse", "reset", "drop", "stall", "half", "throttle", "swallow", "flip"]
+State = Literal["up", "refuse", "reset", "drop", "silent", "stall", "half", "throttle", "swallow", "flip"]
 PIECE = 65536
 SLOW = 20_000  # bytes a second and direction on a throttled link
 LINGER = struct.pack("ii", 1, 0)  # what is not sent is forgotten, the other side gets a RST
 QUEUE = 100
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+NOTHING = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # the one instruction: take 0 bytes
+DEAF = struct.pack("HL", 1, ctypes.addressof(NOTHING))
 
 
 class CutError(Exception):
@@ -86,6 +91,8 @@ class Proxy:
         self._deaf()
         for pair in self._pairs:
             pair.spared = False
+            self.hits += state == "silent"
+            _hear(pair.client, on=state != "silent")
             if state == "half":
                 self.hits += 1
                 with contextlib.suppress(OSError):
@@ -101,6 +108,7 @@ class Proxy:
             self._pairs.clear()
         if state != "refuse":
             self._listener = self._listen(0 if state == "drop" else QUEUE)
+            _hear(self._listener, on=state != "silent")
             if state == "drop":
                 await self._fill()
             else:
@@ -187,3 +195,12 @@ class Proxy:
             pair.spared = True
             return bytes([*data[:-1], data[-1] ^ 1])
         return data
+
+
+def _hear(sock: socket.socket, *, on: bool) -> None:
+    """Let the kernel take packets for it, or lose them."""
+    if on:
+        with contextlib.suppress(FileNotFoundError):
+            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, DEAF)

@@ -1,0 +1,145 @@
+"""Whether the platform can be reached: one idle connection is held to it, and whoever cuts the line ends it.
+
+Nothing is sent on it, so it costs the platform a socket and no work. A close or a reset tells at once; of a line that
+falls silent the kernel's keepalive tells. A server may close what is idle: then a new connection that holds is no cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import urlsplit
+
+from edge.ports import Unavailable
+from sync import tls as certificates
+from sync.apart import Apart
+from sync.backoff import Sleep
+
+log = logging.getLogger(__name__)
+
+CONNECT = 1.0
+"""Seconds a connection may take: name, TCP and, once more, TLS."""
+SETTLED = 0.5
+"""Seconds after which a connection has come about; what goes sooner was refused."""
+AGAIN = 2.0
+"""Seconds at least between two connections while the server closes them."""
+DISTRUST = 60.0
+"""Seconds until a platform whose certificate is not believed is dialled again."""
+_IDLE, _PROBES = 5, 2
+SILENT = _IDLE * (1 + _PROBES)
+"""Seconds of silence after which the line is cut."""
+_OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _IDLE),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT * 1000),
+)
+
+
+@dataclass(slots=True)
+class Line:
+    """The line to the server of `url`. `up`: None until it is known; `since`: milliseconds, as `now` says.
+
+    `returned` is called when it is up again after a cut.
+    """
+
+    url: str
+    tls: ssl.SSLContext | None
+    now: Callable[[], int]
+    returned: Callable[[], None]
+    up: bool | None = None
+    reason: str = ""
+    since: int = field(init=False)
+    sleep: Sleep = asyncio.sleep
+    chance: random.Random = field(default_factory=random.Random)
+    _dials: Apart = field(default_factory=Apart)
+
+    def __post_init__(self) -> None:
+        self.since = self.now()
+
+    async def run(self) -> None:
+        """Holds it until cancelled; without one it is dialled every 0.5 to 1.5 s."""
+        loop = asyncio.get_running_loop()
+        while True:
+            dialled = loop.time()
+            try:
+                await self._hold()
+            except Unavailable as error:
+                self._say(False, str(error))
+                await self.sleep(DISTRUST if error.state == "refused" else self.chance.uniform(0.5, 1.5))
+            else:
+                await self.sleep(max(0.0, dialled + AGAIN - loop.time()))
+
+    async def _hold(self) -> None:
+        """Returns when a connection that came about is over. Raises Unavailable if none does."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        transport = await self._dial(lost)
+        try:
+            await asyncio.wait((lost,), timeout=SETTLED)
+            if lost.done():
+                raise Unavailable(f"no connection to the platform: {lost.result()}", connected=False)
+            self._say(True)
+            if silence := await lost:
+                log.info("the line to the platform: %s", silence)
+        finally:
+            transport.abort()
+
+    async def _dial(self, lost: asyncio.Future[str]) -> asyncio.Transport:
+        parts = urlsplit(self.url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        loop = asyncio.get_running_loop()
+        dialling = self._dials.start(partial(socket.create_connection, (host, port), CONNECT))
+        try:
+            async with asyncio.timeout(CONNECT):
+                sock = await asyncio.wrap_future(dialling)
+        except TimeoutError:
+            dialling.add_done_callback(_close)
+            raise Unavailable("no connection to the platform: it takes too long", connected=False) from None
+        except OSError as error:
+            raise Unavailable(f"no connection to the platform: {error.strerror or error}", connected=False) from None
+        for option in _OPTIONS:
+            sock.setsockopt(*option)
+        name, wait = (host, CONNECT) if self.tls else (None, None)
+        try:
+            transport, _ = await loop.create_connection(
+                partial(_Held, lost), sock=sock, ssl=self.tls, server_hostname=name, ssl_handshake_timeout=wait
+            )
+        except ssl.SSLError as error:
+            raise certificates.failed(error, "the platform") from None
+        except OSError as error:
+            raise Unavailable(f"no connection to the platform: {error.strerror or error}", connected=False) from None
+        return transport
+
+    def _say(self, up: bool, reason: str = "") -> None:
+        """Logs transitions only."""
+        self.reason = reason
+        if up != self.up:
+            log.log(logging.INFO if up else logging.WARNING, "the line to the platform: %s", reason or "up")
+            again, self.up, self.since = self.up is False, up, self.now()
+            if again:
+                self.returned()
+
+
+def _close(dialled: Future[socket.socket]) -> None:
+    """Nobody waits for it any more."""
+    if not dialled.exception():
+        dialled.result().close()
+
+
+class _Held(asyncio.Protocol):
+    """Hears nothing but the end."""
+
+    def __init__(self, lost: asyncio.Future[str]) -> None:
+        self._lost = lost
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._lost.done():
+            self._lost.set_result(str(error or "the platform closed the connection"))
