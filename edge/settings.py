@@ -36,6 +36,9 @@ _T = TypeVar("_T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
+ALL = frozenset({"0.0.0.0", "::"})  # noqa: S104  # asked for by the configuration
+"""Hosts to listen on that stand for every address of the machine."""
+
 
 class SettingsError(Exception):
     """The first thing that is wrong with a configuration: where it stands and what to do, on one line."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import ssl
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import ClientError
 
+from edge import plan
 from edge.kiosk.guard import LEAST
 from edge.kiosk.problems import CODES
 from kiosk import DOCUMENT, FLOOR, ROLES, SECRET, Kiosk, kiosk
+from peers.process import free_port
+from peers.tls import issued
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -148,6 +153,30 @@ async def test_the_names_of_a_page_on_the_network(tmp_path: Path) -> None:
         boss = await page.manager()
         assert (await boss.ask("GET", "/api/session", Host="till.example:8443")).json["people"] == []
         assert (await boss.ask("GET", "/api/session", Host="other.example:8443")).code == "host"
+
+
+async def test_on_the_network_all_goes_over_tls(tmp_path: Path) -> None:
+    certificate, key = issued(tmp_path)
+    (tmp_path / "key").write_bytes(bytes(32))
+    (tmp_path / "edge.toml").write_text(
+        '[store]\nid = "gangnam"\ngateway = "gw-1"\npseudonym_key_file = "key"\n'
+        f'[kiosk]\nlisten = "0.0.0.0:{free_port()}"\nlan = true\ncert_file = "{certificate}"\nkey_file = "{key}"\n'
+    )
+    made = plan.make(tmp_path / "edge.toml")
+    assert made.config.kiosk
+    assert made.page_tls
+    assert made.page_tls.minimum_version == ssl.TLSVersion.TLSv1_2
+    table = {name: getattr(made.config.kiosk, name) for name in ("listen", "lan", "cert_file", "key_file")}
+    async with kiosk(tmp_path, tls=made.page_tls, **table) as page:
+        browser = await page.browser()
+        answer = await browser.ask("GET", "/api/session", Origin=page.base)
+        assert "Secure" in answer.headers["Set-Cookie"].split("; ")
+        assert (await browser.ask("GET", "/api/session", Host="192.0.2.7")).status == 200
+        assert (await browser.ask("GET", "/api/session", Host="evil.example")).code == "host"
+        plain = page.base.replace("https", "http")
+        assert (await browser.ask("GET", "/api/session", Origin=plain)).code == "origin"
+        with pytest.raises(ClientError):
+            await browser.client.get(plain)
 
 
 async def test_the_cookie_is_nobodys_but_the_servers(page: Kiosk) -> None:

@@ -41,7 +41,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Server": "cartwire",
 }
-_ALL = frozenset({"0.0.0.0", "::"})  # noqa: S104 - asked for by the configuration, with TLS
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNTOUCHED = frozenset({"getEvents"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -98,7 +97,7 @@ class Guard:
 def guard(kiosk: settings.Kiosk, sessions: Sessions) -> Guard:
     host, _ = settings.address(kiosk.listen)
     hosts = {"localhost", "127.0.0.1", "::1", host, *kiosk.names}
-    return Guard(sessions, hosts, any_address=host in _ALL, secure=kiosk.secure)
+    return Guard(sessions, hosts, any_address=host in settings.ALL, secure=kiosk.secure)
 
 
 async def harden(_: web.Request, response: web.StreamResponse) -> None:
