@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.intake import Batch
+from edge.database import Database
+from edge.intake import Batch, Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Intent:
         raise NotImplementedError
 
 
-class Intents: ...
+class Intents:
+    def __init__(self, database: Database, intake: Intake) -> None: ...
 
 
 def put(batch: Batch, action: str, arguments: dict[str, Any], staff: str) -> Intent:

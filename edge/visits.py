@@ -6,13 +6,13 @@ import sqlite3
 from typing import Any
 
 
-def shopper(connection: sqlite3.Connection, id: str, cursor_of_cart: int, now_elapsed: float) -> dict[str, Any] | None:
+def shopper(connection: sqlite3.Connection, id: str, cursor: int | None, now: float) -> dict[str, Any] | None:
     raise NotImplementedError
 
 
-def unclaimed(connection: sqlite3.Connection, now_elapsed: float) -> list[dict[str, Any]]:
+def unclaimed(connection: sqlite3.Connection, now: float, language: str = "") -> list[dict[str, Any]]:
     raise NotImplementedError
 
 
-def export(connection: sqlite3.Connection, id: str) -> dict[str, Any] | None:
+def export(connection: sqlite3.Connection, id: str, exported: str) -> dict[str, Any] | None:
     raise NotImplementedError

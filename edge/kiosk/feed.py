@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from edge.people import Role
-
 if TYPE_CHECKING:
     from edge.kiosk.shop import Shop
 
 
-class Live: ...
-
-
-async def stream(request: web.Request, shop: Shop, role: Role, valid: Callable[[], bool]) -> web.StreamResponse:
+async def stream(request: web.Request, shop: Shop, role: str, valid: Callable[[], bool]) -> web.StreamResponse:
     raise NotImplementedError
