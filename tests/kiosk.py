@@ -23,7 +23,7 @@ from edge.database import FILE, Database
 from edge.floor import Rules
 from edge.intake import Intake
 from edge.intents import Intents
-from edge.kiosk.feed import Live
+from edge.kiosk.live import Live
 from edge.kiosk.server import serve
 from edge.kiosk.shop import Shop
 from edge.people import SetupCode
@@ -199,7 +199,6 @@ async def kiosk(
         async def retried(ids: list[str]) -> int:
             return len(ids)
 
-        intents = Intents() if Intents.__init__ is object.__init__ else Intents(database, intake)  # type: ignore[call-arg]
         shop = Shop(
             store=store,
             kiosk=place,
@@ -207,8 +206,8 @@ async def kiosk(
             database=database,
             intake=intake,
             attribution=Attribution(b"", re.compile("^$"), (), 0.0),
-            intents=intents,
-            live=Live(),
+            intents=Intents(database, intake),
+            live=Live(lambda: FLOOR, nothing, lambda: None, lambda _: []),
             status=nothing,
             floor=lambda: FLOOR,
             history=nothing,

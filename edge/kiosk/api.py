@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from edge import aside, catalogue, intents, staff
+from edge.kiosk import words
 from edge.kiosk.call import Body, Call, answer, done
 from edge.kiosk.problems import Problem
 from edge.kiosk.shoppers import Uuid
@@ -131,14 +132,4 @@ async def beep(call: Call) -> web.Response:
 
 def _floor(call: Call) -> dict[str, Any]:
     floor = call.shop.floor()
-    return floor if call.person and call.person.role != "viewer" else for_viewers(floor)
-
-
-def for_viewers(floor: dict[str, Any]) -> dict[str, Any]:
-    """The floor without any shopper: that somebody holds a read point, and until when."""
-    nobody = {"customer": None, "display": None, "pseudonym": None}
-    points = [
-        {**point, "here": [], "session": point["session"] and {**point["session"], **nobody}}
-        for point in floor["read_points"]
-    ]
-    return {**floor, "read_points": points}
+    return floor if call.person and call.person.role != "viewer" else words.for_viewers(floor)

@@ -47,7 +47,7 @@ CODES: dict[str, tuple[int, str]] = {
 }
 """Status and what is told, by code."""
 
-_BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
+_BY_STATUS = {400: "bad-request", 404: "not-found", 405: "method", 413: "too-large", 415: "media-type", 503: "busy"}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

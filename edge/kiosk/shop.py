@@ -11,7 +11,7 @@ from edge.attribution import Attribution
 from edge.database import Database
 from edge.intake import Intake
 from edge.intents import Intents
-from edge.kiosk.feed import Live
+from edge.kiosk.live import Live
 
 
 @dataclass(frozen=True, slots=True)

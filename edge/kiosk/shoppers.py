@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from edge import catalogue, journal, staff, visits
+from edge.envelope import timestamp
 from edge.kiosk.call import Body, Call, answer, done
 from edge.kiosk.problems import Problem
 
@@ -30,11 +32,7 @@ class _Band(Body, frozen=True):
 
 async def find_shoppers(call: Call) -> web.Response:
     there, q = _there(call), call.query
-    if not q.strip():
-        return answer({"shoppers": list(there.values())[:50]})
-    found = await call.read(lambda connection: catalogue.shoppers(connection, q))
-    lines = [{**shopper, "here": there.get(shopper["id"], {}).get("here", [])} for shopper in found]
-    return answer({"shoppers": sorted(lines, key=lambda line: not line["here"])})
+    return answer({"shoppers": await call.read(lambda connection: catalogue.shoppers(connection, q, there))})
 
 
 async def get_shopper(call: Call) -> web.Response:
@@ -46,8 +44,8 @@ async def erase_shopper(call: Call) -> web.Response:
 
 
 async def export_shopper(call: Call) -> web.Response:
-    customer = call.path("id")
-    exported = await call.read(lambda connection: visits.export(connection, customer))
+    customer, now = call.path("id"), timestamp(call.shop.intake.clock.now().time)
+    exported = await call.read(lambda connection: visits.export(connection, customer, now))
     if exported is None:
         raise Problem("not-found")
     await call.note("export", customer=customer)
@@ -75,13 +73,12 @@ async def remove_item(call: Call) -> web.Response:
 async def push_again(call: Call) -> web.Response:
     seq, item = int(call.path("seq")), await call.body(_Item)
     await call.work(lambda batch: staff.push_again(batch, seq, item.id, call.staff))
-    call.shop.wake()
     return done()
 
 
 async def get_unclaimed(call: Call) -> web.Response:
-    now = call.elapsed
-    return answer({"scans": await call.read(lambda connection: visits.unclaimed(connection, now))})
+    now, language = call.elapsed, call.shop.store.language
+    return answer({"scans": await call.read(lambda connection: visits.unclaimed(connection, now, language))})
 
 
 async def give_scan(call: Call) -> web.Response:
@@ -92,12 +89,16 @@ async def give_scan(call: Call) -> web.Response:
 
 async def _shopper(call: Call, id: str) -> dict[str, Any]:
     """What the store knows, and where the shopper is now. Raises Problem."""
-    now, kept = call.elapsed, call.shop.intake.cursor("cart")
-    found = await call.read(
-        lambda connection: visits.shopper(
-            connection, id, journal.cursor_of(connection, "cart") if kept is None else kept, now
-        )
-    )
+    now, intake = call.elapsed, call.shop.intake
+
+    def look(connection: sqlite3.Connection) -> dict[str, Any] | None:
+        cursor = None
+        if "cart" in intake.journal.sinks:
+            kept = intake.cursor("cart")
+            cursor = journal.cursor_of(connection, "cart") if kept is None else kept
+        return visits.shopper(connection, id, cursor, now)
+
+    found = await call.read(look)
     if found is None:
         raise Problem("not-found")
     points = call.shop.floor()["read_points"]
@@ -110,12 +111,11 @@ async def _shopper(call: Call, id: str) -> dict[str, Any]:
     return {**found, "sessions": sessions, "presence": next(zones, None)}
 
 
-def _there(call: Call) -> dict[str, dict[str, Any]]:
-    """Those who hold a read point or are in a zone, by their ids."""
-    there: dict[str, dict[str, Any]] = {}
+def _there(call: Call) -> dict[str, list[str]]:
+    """Where those are who hold a read point or are in a zone, by their ids."""
+    there: dict[str, list[str]] = {}
     for point in call.shop.floor()["read_points"]:
-        for each in [*point["here"], *([point["session"]] if point["session"] else [])]:
-            if id := each["customer"]:
-                line = there.setdefault(id, {"id": id, "display": each["display"], "here": []})
-                line["here"] += [] if point["read_point"] in line["here"] else [point["read_point"]]
+        here = [*point["here"], *([point["session"]] if point["session"] else [])]
+        for id in {each["customer"] for each in here if each["customer"]}:
+            there.setdefault(id, []).append(point["read_point"])
     return there
