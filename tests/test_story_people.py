@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
@@ -21,21 +22,22 @@ class Page:
 
     def __init__(self, store: Store) -> None:
         """Begin without a cookie."""
-        self._port = store._kiosk
-        self._headers: dict[str, str] = {}
+        listen = tomllib.loads(store.config.read_text())["kiosk"]["listen"]
+        self.port = int(listen.rpartition(":")[2])
+        self.headers: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Return status and JSON; what the page is told of cookie and token it sends from then on."""
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": "application/json", **self._headers})
+            connection.request(method, path, data, {"Content-Type": "application/json", **self.headers})
             answer = connection.getresponse()
             text = answer.read()
         if cookie := answer.getheader("Set-Cookie"):
-            self._headers["Cookie"] = cookie.partition(";")[0]
+            self.headers["Cookie"] = cookie.partition(";")[0]
         said = json.loads(text) if text else None
         if answer.status < 300 and path in ("/api/session", "/api/setup") and said:
-            self._headers["X-CSRF-Token"] = said["csrf"]
+            self.headers["X-CSRF-Token"] = said["csrf"]
         return answer.status, said
 
 

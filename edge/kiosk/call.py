@@ -23,7 +23,7 @@ from edge.staff import Refused
 
 LARGEST = 65_536
 """Bytes of a body."""
-_QUERY = 100
+_QUERY, _NAME = 100, 200
 _T = TypeVar("_T")
 
 
@@ -52,7 +52,10 @@ class Call:
         return self.request.cookies.get(COOKIE, "")
 
     def path(self, name: str) -> str:
-        return self.request.match_info[name]
+        """A part of the path. Raises Problem for one that is too long to be anything's name."""
+        if len(part := self.request.match_info[name]) > _NAME:
+            raise Problem("not-found")
+        return part
 
     @property
     def query(self) -> str:

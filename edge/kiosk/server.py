@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,11 @@ from edge.kiosk.problems import Problem
 from edge.kiosk.sessions import Sessions
 from edge.kiosk.shop import Shop
 from edge.people import SetupCode
+
+_unheard = logging.getLogger(f"{__name__}.unheard")
+"""For what aiohttp says of requests that are no HTTP: it would print what they carry."""
+_unheard.addHandler(logging.NullHandler())
+_unheard.propagate = False
 
 _SEQ = "{seq:[1-9][0-9]{0,14}}"
 _UUID = "{id:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}}"
@@ -110,7 +116,7 @@ async def serve(
     entry = Entry(kiosk, sessions, setup, now)
     for name, method, path, operation in [*_operations(entry), ("getEvents", "GET", "/api/events", events)]:
         app.router.add_route(method, path, handler(operation), name=name)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, logger=_unheard, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, *settings.address(kiosk.listen), ssl_context=tls).start()
