@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from edge import broker, control
+from edge import broker, certificate, control
 from edge.clock import synchronised
 from edge.model import Reading, Ready
 from edge.plan import Plan
 from edge.ports import DeviceLost, Driver, Unavailable
-from edge.settings import Cart
+from edge.settings import ALL, Cart, Kiosk, address
 from sync import mqtt
 from sync.platform import Platform
 
@@ -49,6 +50,8 @@ async def check(plan: Plan) -> AsyncIterator[Finding]:
         yield await _broker(plan)
     if plan.config.platform:
         yield await _platform(plan)
+    if plan.config.kiosk and plan.page_tls:
+        yield _page(plan.config.kiosk, plan.page_tls)
     if answer is None:
         for kind, driver in plan.drivers:
             yield await _driver(f"{kind}@{driver.read_point}", driver)
@@ -101,6 +104,21 @@ async def _platform(plan: Plan) -> Finding:
     if answer.status != 200:
         return Finding("platform", False, f"{url} answers {answer.status}; is the address right?")
     return Finding("platform", True, f"{url} answers")
+
+
+def _page(kiosk: Kiosk, tls: ssl.SSLContext) -> Finding:
+    """Whether the page is reached over TLS by each of its names."""
+    assert kiosk.cert_file
+    host, until = address(kiosk.listen)[0], ""
+    if not kiosk.names and host in ALL:
+        return Finding("page", False, "[kiosk] names: is empty; name the hosts that the page is reached by")
+    for name in kiosk.names or (host,):
+        try:
+            until = certificate.valid_until(tls, kiosk.cert_file, name)
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason
+            return Finding("page", False, f"{kiosk.cert_file}: {why}; have a certificate issued for {name}")
+    return Finding("page", True, f"{kiosk.url}, its certificate is valid until {until}")
 
 
 async def _driver(name: str, driver: Driver) -> Finding:

@@ -8,50 +8,64 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from edge import broker, control, salvage, settings
-from edge.database import FILE, Broken, Damaged, DatabaseError, Full
+from edge import broker, control, people, salvage, settings
+from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
 from edge.intake import FULL
+from edge.people import SetupCode
 from edge.plan import CannotStart, Plan, locked
 from sync.mqtt import Server
+
+if TYPE_CHECKING:
+    from edge.kiosk.shop import Shop
 
 log = logging.getLogger(__name__)
 _E = TypeVar("_E", bound=BaseException)
 
 
+@dataclass(slots=True)
+class _Front:
+    """What the page's server can say, also while there is no gateway yet."""
+
+    gateway: Gateway | None = None
+    waiting: str = "starting"
+
+    def wait_for(self, reason: str) -> None:
+        if self.waiting == "starting":
+            log.error("taps and scans are refused: %s", reason)
+        self.waiting = reason
+
+    def trouble(self) -> str | None:
+        return self.gateway.trouble() if self.gateway else self.waiting
+
+    async def status(self) -> dict[str, Any]:
+        return await self.gateway.status() if self.gateway else {}
+
+    def shop(self) -> Shop | None:
+        return getattr(self.gateway, "shop", None)
+
+
 async def run(plan: Plan) -> None:
     """The daemon, until it is cancelled. Raises CannotStart before anything has begun."""
     config, data = plan.config, plan.config.store.data
-    gateway: Gateway | None = None
-    waiting = "starting"
-
-    def wait_for(reason: str) -> None:
-        nonlocal waiting
-        if waiting == "starting":
-            log.error("taps and scans are refused: %s", reason)
-        waiting = reason
-
-    def trouble() -> str | None:
-        return gateway.trouble() if gateway else waiting
-
-    async def report() -> dict[str, Any]:
-        return await gateway.status() if gateway else {}
-
+    front, setup = _Front(), SetupCode()
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(plan))
         if config.kiosk:
-            await stack.enter_async_context(_page(plan, config.kiosk, trouble, report))
+            await stack.enter_async_context(_page(plan, config.kiosk, front, setup))
         server = plan.broker
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
-        gateway = await _opened(plan, server, wait_for)
+        front.gateway = gateway = await _opened(plan, server, front.wait_for)
         stack.callback(gateway.database.close)
+        if config.kiosk:
+            _invite(gateway.database, config.kiosk, setup)
         await stack.enter_async_context(control.serve(data, gateway.answers))
         try:
             await gateway.run()
@@ -93,23 +107,25 @@ def _open(plan: Plan, server: Server | None) -> Gateway:
 
 
 @asynccontextmanager
-async def _page(
-    plan: Plan,
-    kiosk: settings.Kiosk,
-    trouble: Callable[[], str | None],
-    report: Callable[[], Awaitable[dict[str, Any]]],
-) -> AsyncIterator[None]:
+async def _page(plan: Plan, kiosk: settings.Kiosk, front: _Front, setup: SetupCode) -> AsyncIterator[None]:
     from edge.kiosk.server import serve
 
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(serve(*settings.address(kiosk.listen), trouble, report))
+            await stack.enter_async_context(serve(kiosk, front.trouble, front.status, front.shop, setup, plan.page_tls))
         except OSError as error:
             raise CannotStart(
                 f"{plan.path}: [kiosk] listen: {kiosk.listen} cannot be had"
                 f" ({settings.reason(error)}); choose another port"
             ) from None
         yield
+
+
+def _invite(database: Database, kiosk: settings.Kiosk, setup: SetupCode) -> None:
+    """While nobody may log in: says how the first manager gets in, once."""
+    with closing(database.reader()) as connection:
+        if not people.listed(connection):
+            log.warning("nobody may use the staff's page yet: open %s, the setup code is %s", kiosk.url, setup.make())
 
 
 @asynccontextmanager

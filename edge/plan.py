@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from edge import settings
 from edge.broker import App, BrokerError, read_apps
 from edge.ports import Driver
-from edge.settings import Cart, Platform, Settings, SettingsError, secret
+from edge.settings import Cart, Kiosk, Platform, Settings, SettingsError, secret
 from sync import tls
 from sync.mqtt import Server
 
@@ -38,6 +38,7 @@ class Plan:
     apps: tuple[App, ...] | None
     platform_tls: ssl.SSLContext | None
     platform_token: str | None
+    page_tls: ssl.SSLContext | None
 
 
 def make(path: Path) -> Plan:
@@ -57,6 +58,7 @@ def make(path: Path) -> Plan:
             _apps(config.cart) if config.cart else None,
             _tls("[platform]", platform) if platform and platform.url.startswith("https:") else None,
             secret(platform.token_file) if platform else None,
+            _page_tls(config.kiosk) if config.kiosk and config.kiosk.secure else None,
         )
     except SettingsError as error:
         text = str(error)
@@ -137,3 +139,15 @@ def _tls(where: str, table: Cart | Platform) -> ssl.SSLContext:
         return tls.context(table.ca_file, table.cert_file, table.key_file)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"{where} ca_file, cert_file, key_file: cannot be used ({error})") from None
+
+
+def _page_tls(kiosk: Kiosk) -> ssl.SSLContext:
+    """The page's side: TLS 1.2 or newer."""
+    assert kiosk.cert_file
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(kiosk.cert_file, kiosk.key_file, password="")  # a key with a password asks nobody
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"[kiosk] cert_file, key_file: cannot be used ({error})") from None
+    return context

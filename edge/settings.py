@@ -36,6 +36,9 @@ _T = TypeVar("_T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
+ALL = frozenset({"0.0.0.0", "::"})  # noqa: S104  # asked for by the configuration
+"""Hosts to listen on that stand for every address of the machine."""
+
 
 class SettingsError(Exception):
     """The first thing that is wrong with a configuration: where it stands and what to do, on one line."""
@@ -65,6 +68,10 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z", description="1 to 32 o
 Place = Annotated[str, Meta(min_length=1, description='the name of a place, such as "till-1"')]
 _Language = Annotated[
     str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", description='a language such as "ko" or "ko-KR"')
+]
+
+_HostName = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z", description='a host name such as "shop.example"')
 ]
 
 
@@ -147,6 +154,21 @@ class Presence(_Table, frozen=True, kw_only=True):
 class Kiosk(_Table, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
     read_point: Place = "desk"
+    lan: bool = False
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    names: tuple[_HostName, ...] = ()
+
+    @property
+    def secure(self) -> bool:
+        return self.cert_file is not None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = address(self.listen)
+        host = self.names[0] if self.names else host
+        return f"{'https' if self.secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 class Cue(_Table, frozen=True, kw_only=True):
@@ -299,7 +321,7 @@ def _check(s: Settings) -> None:
         _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
     _check_cue(s.cue)
     if s.kiosk:
-        _check_listen("[kiosk] listen", s.kiosk.listen)
+        _check_kiosk(s.kiosk)
     for number, table in enumerate(s.driver, 1):
         _require(isinstance(table.get("kind"), str), f"[[driver]] {number} kind: is missing or no text")
 
@@ -390,7 +412,17 @@ def _check_listen(where: str, listen: str) -> None:
         raise SettingsError(f"{where}: {error}") from None
 
 
-def _check_files(where: str, table: Cart | Platform) -> None:
+def _check_kiosk(kiosk: Kiosk) -> None:
+    _check_listen("[kiosk] listen", kiosk.listen)
+    _check_files("[kiosk]", kiosk)
+    open_to_all = not is_loopback(address(kiosk.listen)[0])
+    _require(
+        not open_to_all or (kiosk.lan and kiosk.secure),
+        "[kiosk] listen: is for others than this machine; that needs lan = true, cert_file and key_file as well",
+    )
+
+
+def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:
     for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
         if path := getattr(table, key, None):
             _file(f"{where} {key}", path)

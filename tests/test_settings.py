@@ -14,6 +14,7 @@ import pytest
 
 from edge import plan, settings
 from peers.store import command
+from peers.tls import issued
 
 ROOT = Path(__file__).parent.parent
 STORE = '[store]\nid = "gangnam"\ngateway = "gw-1"\ndata = "data"\npseudonym_key_file = "key"\n'
@@ -68,6 +69,19 @@ def run(folder: Path, text: str, verb: str = "run") -> tuple[int, str]:
         (STORE + "[cue]\nsaved = 'no.wav'\n", r"\[cue\] saved: .*no\.wav cannot be read"),
         (STORE + "[cue]\nsaved = 'key'\nplayer = 'no-player -q'\n", r"\[cue\] player: .* no program 'no-player'"),
         (STORE + "[kiosk]\nlisten = 'somewhere'\n", r"\[kiosk\] listen: "),
+        (STORE + "[kiosk]\nlisten = '0.0.0.0:80'\n", r"\[kiosk\] listen: .*lan = true, cert_file and key_file"),
+        (
+            STORE + "[kiosk]\nlisten = '[::]:80'\nlan = true\n",
+            r"\[kiosk\] listen: .*lan = true, cert_file and key_file",
+        ),
+        (
+            STORE + "[kiosk]\nlisten = '10.0.0.1:80'\ncert_file = 'key'\nkey_file = 'key'\n",
+            r"\[kiosk\] listen: .*lan = true, cert_file and key_file",
+        ),
+        (STORE + "[kiosk]\ncert_file = 'key'\n", r"\[kiosk\] cert_file: cert_file and key_file go together"),
+        (STORE + "[kiosk]\ncert_file = 'key'\nkey_file = 'no'\n", r"\[kiosk\] key_file: .*no cannot be read"),
+        (STORE + "[kiosk]\ncert_file = 'key'\nkey_file = 'key'\n", r"\[kiosk\] cert_file, key_file: cannot be used"),
+        (STORE + "[kiosk]\nnames = ['https://till']\n", r"\[kiosk\] names.*: must be a host name"),
         (STORE + "[[driver]]\nread_point = 'a'\n", r"\[\[driver\]\] 1 kind: is missing"),
         (STORE + "[[driver]]\nkind = 'tap-dancer'\n", r"\[\[driver\]\] 1 kind: there is no driver 'tap-dancer'"),
         (STORE + "[[driver]]\nkind = 'replay'\nread_point = 'a'\n", r"\[\[driver\]\] 1 path: is missing"),
@@ -163,9 +177,29 @@ def test_a_port_in_use(folder: Path) -> None:
 
 
 def test_an_address_that_is_none(folder: Path) -> None:
-    code, error = run(folder, STORE + "[kiosk]\nlisten = 'nohost.invalid:80'\n")
+    certificate, key = issued(folder)
+    table = f"[kiosk]\nlan = true\ncert_file = '{certificate}'\nkey_file = '{key}'\n"
+    code, error = run(folder, STORE + table + "listen = 'nohost.invalid:80'\n")
     assert code == 2
     assert re.search(r"\[kiosk\] listen: nohost\.invalid:80 cannot be had \([A-Z][a-z ]+\)", error), error
+
+
+@pytest.mark.parametrize(
+    ("name", "dates", "says"),
+    [
+        ("till.example", ("20200101000000Z", "20991231235959Z"), r"ok +page +https://till\.example:8443/, .*2099"),
+        ("other.example", ("20200101000000Z", "20991231235959Z"), r"Hostname mismatch.* issued for other\.example"),
+        ("till.example", ("20200101000000Z", "20210101000000Z"), r"certificate has expired"),
+    ],
+)
+def test_the_certificate_of_the_page(folder: Path, name: str, dates: tuple[str, str], says: str) -> None:
+    certificate, key = issued(folder, *dates)
+    table = f"[kiosk]\nlisten = '0.0.0.0:8443'\nlan = true\ncert_file = '{certificate}'\nkey_file = '{key}'\n"
+    (folder / "edge.toml").write_text(STORE + table + f"names = ['{name}']\n")
+    done = subprocess.run(
+        command("check", folder / "edge.toml"), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert re.search(says, done.stdout), done.stdout + done.stderr
 
 
 def test_a_data_folder_that_cannot_be_written(folder: Path) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peers.process import free_port
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PIECE = 65536
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+
+QUIET: dict[str, Any] = {"check": True, "capture_output": True, "timeout": 60}
 
 
 class Authority:
@@ -97,5 +99,21 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
 
 
+def issued(folder: Path, start: str = "20200101000000Z", end: str = "20991231235959Z") -> tuple[Path, Path]:
+    """Make a certificate for till.example, valid between the two times, that nobody else has signed; and its key."""
+    certificate, key, request, config = (folder / f"page.{end}" for end in ("pem", "key", "csr", "cnf"))
+    (folder / "index").touch()
+    config.write_text(
+        f"[ca]\ndefault_ca = d\n[d]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\nrand_serial = yes\n"
+        "default_md = sha256\npolicy = p\ncopy_extensions = copy\n[p]\ncommonName = supplied\n"
+    )
+    name = ("-subj", "/CN=till", "-addext", "subjectAltName=DNS:till.example,IP:127.0.0.1")
+    subprocess.run(["openssl", "req", "-new", *EC[:-2], *name, "-keyout", key, "-out", request], **QUIET)
+    dates = ("-startdate", start, "-enddate", end)
+    options = ("-config", config, "-selfsign", "-keyfile", key, "-in", request, "-out", certificate, "-notext", *dates)
+    subprocess.run(["openssl", "ca", "-batch", *options], **QUIET)
+    return certificate, key
+
+
 def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", "req", "-x509", *EC, *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(["openssl", "req", "-x509", *EC, *arguments], **QUIET)
