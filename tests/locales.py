@@ -45,7 +45,9 @@ def read(language: str) -> Catalog:
 
 def written(catalog: Catalog) -> bytes:
     buffer = BytesIO()
-    write_po(buffer, catalog, width=110, sort_by_file=True, include_lineno=False, omit_header=False, ignore_obsolete=True)
+    write_po(
+        buffer, catalog, width=110, sort_by_file=True, include_lineno=False, omit_header=False, ignore_obsolete=True
+    )
     return buffer.getvalue()
 
 

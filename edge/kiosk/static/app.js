@@ -121,6 +121,7 @@ function second() {
   if (state.session?.person && view.every && performance.now() - asked > view.every && state.link === "live") again();
   if (!state.session) trying(begin, true);
   else if (name && !state.session.person) outside();
+  else if (!name && state.session.person) entered();
   changed();
 }
 

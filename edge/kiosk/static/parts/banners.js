@@ -11,10 +11,10 @@ import { INTENT, seconds } from "../words.js";
 
 export function banners() {
   const { link, status } = state;
-  return html`<div class="banners">
+  return html`<section class="banners" aria-label=${_("State of the store")}>
     <div role="status">${link === "dead" ? dead() : status && !status.online ? offline(status) : nothing}</div>
     <div role="alert">${link !== "dead" && status?.trouble ? trouble(status.trouble) : nothing}</div>
-  </div>`;
+  </section>`;
 }
 
 const dead = () => html`<p class="banner bad" data-banner="dead">

@@ -28,8 +28,8 @@ export function shell(main, doing) {
     ${top(doing)}
     ${person ? ways(still) : nothing}
     <div class="middle">
-      <aside class="notes" aria-label=${_("Notes")}>${person ? banners() : nothing}${notice()}</aside>
-      <div class="undo-place" ?inert=${still}>${person ? undoBar() : nothing}</div>
+      ${person ? banners() : nothing}
+      <aside class="low" aria-label=${_("Notes")}>${notice()}<div ?inert=${still}>${person ? undoBar() : nothing}</div></aside>
       <main id="main" tabindex="-1" data-page=${pageName()} ?inert=${still}>${main}</main>
     </div>
   </div>`;
@@ -56,7 +56,7 @@ function top({ speak, logOut }) {
       <button class="plain" aria-label=${dark() ? _("Light colours") : _("Dark colours")} @click=${switchTheme}>${icon(dark() ? "sun" : "moon")}</button>
       ${person
         ? html`<a class="plain" role="button" href="#/me" aria-current=${state.route.page === "me" ? "page" : nothing}>${icon("shopper")} ${person.name}</a>
-          <button class="plain" @click=${logOut}>${icon("lock")} ${_("Log out")}</button>`
+          <button class="plain" @click=${logOut}>${icon("lock")} <span class="long">${_("Log out")}</span></button>`
         : nothing}
     </div>
   </header>`;

@@ -60,7 +60,8 @@ async function pull() {
 function hour() {
   const names = [_("Taps"), _("Scans"), _("Queue")];
   const { minutes, taps, scans, queue } = history;
-  return html`<section aria-labelledby="hour"><h2 id="hour">${_("The last hour")}</h2>
+  return html`<section aria-labelledby="hour"><div class="head"><h2 id="hour">${_("The last hour")}</h2>
+      <ul class="legend">${names.map((name, at) => html`<li class="series-${at + 1}"><svg viewBox="0 0 30 6" aria-hidden="true"><path d="M0 3h30"></path></svg> ${name}</li>`)}</ul></div>
     <minute-chart .names=${names} .values=${[minutes, taps, scans, queue]} .zone=${state.session.timezone}></minute-chart>
     <details><summary>${_("As a table")}</summary><div class="scroll table" tabindex="0" role="group" aria-label=${_("As a table")}><table>
       <thead><tr><th scope="col">${_("Minute")}</th>${names.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
