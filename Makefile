@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-others test-long test-faults bench bench-barcodes lint lock clean
+.PHONY: demo test part-faults part-devices part-stories part-others test-long test-faults bench bench-barcodes lint locales lock clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -51,6 +51,10 @@ lint: .venv/ready
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# What the staff's page says, in its languages: after a change of its scripts or of a .po file.
+locales: .venv/ready
+	.venv/bin/python tests/locales.py
 
 # The locks name packages, versions and hashes, and no index.
 lock:

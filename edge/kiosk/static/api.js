@@ -1,0 +1,66 @@
+/** What the page asks the gateway. The routes are those of `openapi.yaml`. */
+
+import { changed, state } from "./state.js";
+
+/** An answer that is none: `code` is what `problems.js` has words for. */
+export class Problem extends Error {
+  constructor(code, status = 0, body = {}) {
+    super(body.title ?? code);
+    this.code = code;
+    this.status = status;
+    this.detail = body.detail ?? "";
+    this.wait = body.wait_seconds ?? 0;
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{body?: object, background?: boolean}} [how] `background`: nobody touched anything; the idle lock goes on
+ * @returns {Promise<?object>} the answer's JSON, null if it has none
+ * @throws {Problem}
+ */
+export async function call(method, path, how = {}) {
+  try {
+    return await once(method, path, how);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.code === "csrf") {
+      await session();
+      return once(method, path, how);
+    }
+    if (problem.status === 401 && state.session?.person) await session();
+    throw problem;
+  }
+}
+
+/** Asks who is logged in and keeps the answer. */
+export async function session(background = true) {
+  state.session = await once("GET", "/api/session", { background });
+  changed();
+}
+
+async function once(method, path, { body, background }) {
+  const headers = {};
+  if (method !== "GET") headers["X-CSRF-Token"] = state.session?.csrf ?? "";
+  if (body) headers["Content-Type"] = "application/json";
+  if (background) headers["X-Idle"] = "1";
+  let answer, text;
+  try {
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+    text = await answer.text();
+  } catch {
+    throw new Problem("unreachable");
+  }
+  const json = parsed(text);
+  if (!answer.ok) throw new Problem(json?.code ?? "unreachable", answer.status, json ?? {});
+  return json;
+}
+
+function parsed(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,87 @@
+/** The stream of what happens. A stream that says nothing for 6 s is dead, and the page says so. */
+
+import { changed, state } from "./state.js";
+
+const ROWS = 500;
+const DEAD = 6000;
+const AGAIN = 1000;
+const ANEW = 10000;
+
+let source = null;
+let opened = 0;
+let retry = 0;
+let rehearsed = 0;
+const followers = new Set();
+
+/** Calls `hear(event, data)` at each `row`, `floor`, `intents`, `desk`, `locked` from now on. */
+export function follow(hear) {
+  followers.add(hear);
+}
+
+export function start() {
+  if (source) return;
+  opened = performance.now();
+  source = new EventSource("/api/events");
+  for (const [name, take] of Object.entries(TAKE)) source.addEventListener(name, (event) => heard(name, take, event));
+  source.onerror = () => {
+    state.link = state.heard ? "dead" : "connecting";
+    if (source?.readyState === EventSource.CLOSED) again();
+    changed();
+  };
+}
+
+export function stop() {
+  clearTimeout(retry);
+  source?.close();
+  source = null;
+  Object.assign(state, { link: "connecting", heard: 0, rows: [], frozen: null, fresh: 0, floor: [], status: null, intents: [] });
+}
+
+function again() {
+  source?.close();
+  source = null;
+  clearTimeout(retry);
+  retry = setTimeout(() => tell("broken", {}), AGAIN);
+}
+
+/** Looks whether the stream is alive; once a second. A half-open connection is left after 10 s of silence. */
+export function watch() {
+  if (!source) return;
+  const now = performance.now();
+  const silent = now - Math.max(state.heard, opened);
+  if (silent > DEAD && state.link !== "dead") state.link = "dead";
+  if (silent > ANEW && source.readyState !== EventSource.CONNECTING && now - opened > ANEW) again();
+}
+
+function heard(name, take, event) {
+  state.link = "live";
+  state.heard = performance.now();
+  state.heardAt = Date.now();
+  const data = JSON.parse(event.data || "{}");
+  take(data, event);
+  tell(name, data);
+  changed();
+}
+
+function tell(name, data) {
+  for (const hear of followers) hear(name, data);
+}
+
+function keep(row, event) {
+  row.key = row.seq === null ? `training-${++rehearsed}` : event.lastEventId;
+  if (state.rows.some((known) => known.key === row.key)) return;
+  state.rows.unshift(row);
+  state.rows.length = Math.min(state.rows.length, ROWS);
+  if (state.frozen) state.fresh += 1;
+}
+
+const TAKE = {
+  reset: () => { state.rows = []; },
+  row: keep,
+  floor: (data) => Object.assign(state, { floor: data.read_points, floorAt: performance.now() }),
+  status: (data) => { state.status = data; },
+  intents: (data) => Object.assign(state, { intents: data.intents, intentsAt: performance.now() }),
+  desk: () => {},
+  cue: () => {},
+  locked: () => {},
+};

@@ -1,0 +1,31 @@
+"""What the staff's page takes from others is what was published, with its licence, and is all that lies there."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+VENDOR = Path(__file__).parent.parent / "edge" / "kiosk" / "static" / "vendor"
+OURS = {"README.md", "SHA256SUMS"}
+
+
+def test_each_vendored_file_has_the_hash_it_was_taken_with() -> None:
+    lines = (VENDOR / "SHA256SUMS").read_text("ascii").splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    files = {path.relative_to(VENDOR).as_posix(): path for path in VENDOR.rglob("*") if path.is_file()}
+    assert files.keys() - OURS == sums.keys()
+    for name, digest in sums.items():
+        assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest, name
+
+
+def test_each_has_its_licence_and_stands_in_the_readme() -> None:
+    readme = (VENDOR / "README.md").read_text("utf-8").lower()
+    for folder in (path for path in VENDOR.iterdir() if path.is_dir()):
+        assert list(folder.glob("LICENSE*")), folder.name
+        assert folder.name in readme
+
+
+def test_no_address_of_another_host_is_fetched() -> None:
+    for page in VENDOR.parent.rglob("*"):
+        if page.suffix in {".js", ".css", ".html"} and VENDOR not in page.parents:
+            assert "//" not in page.read_text("utf-8").replace("http://www.w3.org/", "").replace("// ", ""), page.name
