@@ -15,6 +15,7 @@ import pytest
 
 import edge.database
 import edge.upkeep
+import peers.browser
 from bands import BAND, OTHER
 from peers.app import App
 from peers.brokers import Broker, Mosquitto, Nats
@@ -29,6 +30,8 @@ from tally import tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -267,6 +270,13 @@ def opened(store: Store, platform: Platform) -> Callable[..., Store]:
         return store
 
     return opened
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start a browser; each test opens terminals of its own in it."""
+    with peers.browser.chromium() as browser:
+        yield browser
 
 
 def pytest_report_header() -> str:
