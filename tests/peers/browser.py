@@ -72,6 +72,11 @@ class Terminal:
         self.page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
         self.cdp = self._context.new_cdp_session(self.page)
 
+    def settle(self) -> list[str]:
+        """Return all that was wrong until now."""
+        self.page.evaluate("1")
+        return self.faults
+
     def close(self) -> None:
         """Switch it off."""
         self._context.close()
@@ -102,6 +107,13 @@ class Terminal:
         """Go to one of the pages by the navigation."""
         self.page.locator(f"nav a[href*={name}]").first.click()
         self.main(name).wait_for()
+
+    def log_in(self, name: str, secret: str) -> None:
+        """Choose one's name, type the PIN."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.get_by_label("PIN or password").fill(secret)
+        self.page.keyboard.press("Enter")
+        self.main("login").wait_for(state="detached")
 
     def press(self, name: str, within: Locator | None = None) -> None:
         """Press the button that is called so, in English."""
