@@ -38,6 +38,11 @@ SEEN = """() => {
   new MutationObserver(look).observe(document.body, {childList: true, subtree: true, attributeFilter: ['data-row']});
 }"""
 
+FOCUS = """() => {
+  const each = document.activeElement;
+  return each.ariaLabel ?? ([...(each.labels ?? [])].map(label => label.innerText).join() || each.innerText);
+}"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -59,8 +64,9 @@ class Terminal:
         language: str = "en",
         scheme: Literal["light", "dark"] = "light",
         size: ViewportSize | None = None,
+        clock: bool = False,
     ) -> None:
-        """Switch it on; `open` goes to the page on that loopback port."""
+        """Switch it on; `open` goes to the page on that loopback port. `clock`: `page.clock` is the screen's time."""
         self.faults: list[str] = []
         self._home = f"http://127.0.0.1:{port}"
         self._context = browser.new_context(color_scheme=scheme, viewport=size or SMALL, accept_downloads=True)
@@ -70,6 +76,8 @@ class Terminal:
         self.page.on("request", self._requested)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
+        if clock:
+            self.page.clock.install()
         self.cdp = self._context.new_cdp_session(self.page)
 
     def settle(self) -> list[str]:
@@ -118,6 +126,20 @@ class Terminal:
     def press(self, name: str, within: Locator | None = None) -> None:
         """Press the button that is called so, in English."""
         (within or self.page).get_by_role("button", name=name).click()
+
+    def tab_to(self, name: str) -> None:
+        """Press Tab until what has the focus is called so."""
+        for _ in range(100):
+            self.page.keyboard.press("Tab")
+            if name in self.focused():
+                return
+        message = f"Tab does not reach {name!r}"
+        raise AssertionError(message)
+
+    def focused(self) -> str:
+        """Return what that is called which has the focus."""
+        name: str = self.page.evaluate(FOCUS)
+        return name
 
     def confirm(self, name: str) -> str:
         """Say yes to the one question that is asked; return the id of what waits for its 10 s."""
