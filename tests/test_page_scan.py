@@ -37,6 +37,26 @@ def test_in_a_search_field(counter: Counter, end: str) -> None:
     assert gtin13(1)[:5] not in terminal.page.get_by_role("searchbox").input_value()
 
 
+def test_the_field_stays_as_it_was(counter: Counter) -> None:
+    terminal = counter.terminal("clerk")
+    terminal.go("shopper")
+    field = terminal.page.get_by_role("searchbox")
+    field.fill("김민")
+    terminal.wedge("NOBODYS-7")
+    terminal.hook("desk", "unknown").first.wait_for()
+    assert (terminal.at, field.input_value()) == ("shopper", "김민")
+    terminal.page.keyboard.type("지", delay=60)
+    assert field.input_value() == "김민지"
+
+
+def test_with_a_korean_input_method(counter: Counter) -> None:
+    terminal = counter.terminal("clerk")
+    terminal.go("shopper")
+    terminal.page.get_by_role("searchbox").focus()
+    terminal.wedge(gtin13(1), ime=True)
+    product_opens(terminal, 1)
+
+
 def test_on_a_button(counter: Counter) -> None:
     terminal = counter.terminal("clerk")
     pause = terminal.page.get_by_role("button", name="Pause")

@@ -34,12 +34,6 @@ def at_the_counter(counter: Counter, *numbers: int) -> tuple[Terminal, App, list
     return terminal, app, added
 
 
-def states(counter: Counter, customer: str = "c-1") -> dict[str, str]:
-    """Return the state of each item of this visit."""
-    shopper = counter.staff["clerk"].does("getShopper", id=customer)
-    return {item["id"]: item["state"] for item in shopper["items"]}
-
-
 def found(counter: Counter, *needles: str) -> set[str]:
     """Which of these stand in the data folder: in rows, free pages, the WAL, anywhere."""
     files = [path.read_bytes() for path in counter.store.data.rglob("*") if path.is_file()]

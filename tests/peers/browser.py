@@ -164,13 +164,15 @@ class Terminal:
         """Return when each row was there first, in seconds since 1970."""
         return {id: at / 1000 for id, at in self.page.evaluate("window.firstSeen").items()}
 
-    def wedge(self, text: str, end: str = "Enter") -> None:
-        """Scan with a scanner that is a keyboard of this screen: nothing comes between its keys."""
+    def wedge(self, text: str, end: str = "Enter", *, ime: bool = False) -> None:
+        """Scan with a scanner that is a keyboard of this screen; `ime`: an input method hides what its keys mean."""
         now = time.time()
         for number, sign in enumerate([*text, end] if end else text):
             key, char = (sign, sign) if len(sign) == 1 else (end, "\r" if end == "Enter" else "")
             code = f"Digit{key}" if key.isdigit() else f"Key{key.upper()}" if len(key) == 1 else key
-            virtual = {"Enter": 13, "Tab": 9}.get(key) or ord(key.upper())
+            if ime and len(sign) == 1:
+                key, char = "Process", ""
+            virtual = {"Enter": 13, "Tab": 9, "Process": 229}.get(key) or ord(key.upper())
             keyed = {"key": key, "code": code, "windowsVirtualKeyCode": virtual, "timestamp": now + number * KEY_GAP}
             self.cdp.send("Input.dispatchKeyEvent", {"type": "keyDown", **keyed} | ({"text": char} if char else {}))
             self.cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", **keyed})
