@@ -44,7 +44,7 @@ def test_the_setup_code_makes_one_manager(tmp_path: Path, chromium: Browser, end
     ended.callback(terminal.close)
     terminal.open()
     assert terminal.at == "setup"
-    terminal.page.get_by_label("Setup code").fill("0000-0000" if code != "0000-0000" else "1111-1111")
+    terminal.page.get_by_label("Setup code").fill("0000 0000" if code != "0000 0000" else "1111 1111")
     terminal.page.get_by_label("Your name").fill("mina")
     terminal.page.get_by_label("New PIN").fill("258014")
     terminal.page.get_by_role("button", name="Set up").click()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 KEY = b"the chain's key: \x00 bytes as they are \r\n"  # its line end belongs to it
-SETUP_CODE = re.compile(r"setup code\D+(\d{4}-\d{4})")
+SETUP_CODE = re.compile(r"setup code\D+(\d{4}\D\d{4})")
 Table = dict[str, str | int | float | bool]
 
 
