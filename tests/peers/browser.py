@@ -40,6 +40,7 @@ SEEN = """() => {
 
 FOCUS = """() => {
   const each = document.activeElement;
+  if (!each.matches('a, button, input, select, textarea, summary')) return '';
   return each.ariaLabel ?? ([...(each.labels ?? [])].map(label => label.innerText).join() || each.innerText);
 }"""
 
