@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,11 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
         browser.close()
+
+
+async def gathered(tasks: list[asyncio.Task[Any]]) -> None:
+    """Wait for all of them; the first failure is raised."""
+    await asyncio.gather(*tasks)
 
 
 class Terminal:
@@ -168,6 +174,7 @@ class Terminal:
     def wedge(self, text: str, end: str = "Enter", *, ime: bool = False) -> None:
         """Scan with a scanner that is a keyboard of this screen; `ime`: an input method hides what its keys mean."""
         now = time.time()
+        keys: list[dict[str, Any]] = []
         for number, sign in enumerate([*text, end] if end else text):
             key, char = (sign, sign) if len(sign) == 1 else (end, "\r" if end == "Enter" else "")
             code = f"Digit{key}" if key.isdigit() else f"Key{key.upper()}" if len(key) == 1 else key
@@ -175,8 +182,11 @@ class Terminal:
                 key, char = "Process", ""
             virtual = {"Enter": 13, "Tab": 9, "Process": 229}.get(key) or ord(key.upper())
             keyed = {"key": key, "code": code, "windowsVirtualKeyCode": virtual, "timestamp": now + number * KEY_GAP}
-            self.cdp.send("Input.dispatchKeyEvent", {"type": "keyDown", **keyed} | ({"text": char} if char else {}))
-            self.cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", **keyed})
+            keys += [{"type": "keyDown", **keyed} | ({"text": char} if char else {}), {"type": "keyUp", **keyed}]
+        # One after the other each would wait for the answer to the one before: on a busy machine slower than a person.
+        session, loop = self.cdp._impl_obj, self.cdp._loop
+        sent = [loop.create_task(session.send("Input.dispatchKeyEvent", key, None)) for key in keys]
+        self.cdp._sync(gathered(sent))
 
     def axe(self) -> list[str]:
         """Return what axe-core finds against WCAG 2.0-2.2 A, AA and best practice: the rule and where."""
