@@ -71,12 +71,13 @@ def test_a_tap_and_a_scan_are_on_the_page_at_once(counter: Counter) -> None:
     settled(counter, terminal)
 
 
-def test_who_holds_a_read_point_and_who_may_know(counter: Counter) -> None:
+def test_who_holds_a_read_point_and_who_may_know(open_counter: Callable[..., Counter]) -> None:
+    counter = open_counter(floor={"session": "300s"})
     clerk, viewer = counter.terminal("clerk"), counter.terminal("viewer")
     counter.visit(BAND, 1)
     card = clerk.hook("read-point", "till-1")
     card.get_by_text("김민지").wait_for()
-    assert int(card.locator(".count").inner_text().split()[0]) in range(30, 46)
+    assert int(card.locator(".count").inner_text().split()[0]) in range(200, 301)
     assert "free" in clerk.hook("read-point", "till-2").inner_text()
     viewer.hook("read-point", "till-1").get_by_text("taken").wait_for()
     settled(counter, viewer)
@@ -175,6 +176,7 @@ def test_offline_is_told_and_is_over(
     through = f"{'mqtt' if what == 'broker' else 'http'}://127.0.0.1:{proxy.port}"
     tables = {"cart": {"broker": through}} if what == "broker" else {"uplink": {"url": through}}
     counter = open_counter(**tables)
+    counter.app_of("k-1")
     terminal = counter.terminal("clerk")
     banner = terminal.hook("banner", "offline")
     until(lambda: counter.staff["clerk"].does("getStatus")["online"], "both to be reached")
@@ -200,8 +202,7 @@ def test_offline_is_told_and_is_over(
     print(f"{what} {how}: banner after {took:.1f} s, gone after {gone:.1f} s")
     assert took < within + 0.5
     assert gone < 5.5
-    counter.app_of("k-1")
-    until(counter.store.settled, "all to be delivered", 20)
+    until(counter.store.settled, "all to be delivered", 30)
 
 
 def test_a_page_whose_gateway_hangs_does_not_look_alive(counter: Counter) -> None:
