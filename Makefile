@@ -1,21 +1,23 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-others test-long test-faults bench bench-barcodes lint locales lock clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults bench bench-barcodes lint locales lock clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
 demo: .venv-run/ready
 	@.venv-run/bin/cartwire demo
 
-# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in four
+# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in five
 # parts at once, as each waits most of the time.
 FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
 DEVICES = $(addprefix tests/test_,ble.py camera.py cues.py decoder.py hid.py nfc.py nfc_codes.py nfc_restarts.py serialport.py)
 STORIES = $(wildcard tests/test_story_*.py)
+PAGE = $(wildcard tests/test_page_*.py)
 
 test: .venv/ready lint
-	@$(MAKE) --no-print-directory --keep-going --jobs 4 --output-sync=line part-faults part-devices part-stories part-others
+	@$(MAKE) --no-print-directory --keep-going --jobs 5 --output-sync=line \
+	  part-faults part-devices part-stories part-page part-others
 
 part-faults:
 	.venv/bin/python -m pytest $(FAULTS)
@@ -26,8 +28,11 @@ part-devices:
 part-stories:
 	.venv/bin/python -m pytest $(STORIES)
 
+part-page:
+	.venv/bin/python -m pytest $(PAGE)
+
 part-others:
-	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES) $(STORIES))
+	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES) $(STORIES) $(PAGE))
 
 # The mutants and the state machine at length.
 test-long: .venv/ready

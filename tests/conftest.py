@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import counter
 import edge.database
 import edge.upkeep
+import peers.browser
 from bands import BAND, OTHER
+from counter import Counter
 from peers.app import App
 from peers.brokers import Broker, Mosquitto, Nats
 from peers.card import Pcscd
@@ -29,6 +32,8 @@ from tally import tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -267,6 +272,41 @@ def opened(store: Store, platform: Platform) -> Callable[..., Store]:
         return store
 
     return opened
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Start a browser; each test opens terminals of its own in it."""
+    with peers.browser.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_counter(
+    broker: Mosquitto,
+    platform: Platform,
+    app_of: Callable[[str], App],
+    chromium: Browser,
+    tmp_path: Path,
+    ended: ExitStack,
+) -> Iterator[Callable[..., Counter]]:
+    """Open a store with a counter; at the end nobody has anything to complain about, and no UID stands in any file."""
+    counters: list[Counter] = []
+
+    def opened(**tables: Table) -> Counter:
+        counters.append(counter.opened(tmp_path / "store", broker, platform, app_of, chromium, ended, **tables))
+        return counters[-1]
+
+    yield opened
+    for each in counters:
+        assert each.faults() == []
+        assert each.store.leaks(platform.folder, tmp_path / "apps") == []
+
+
+@pytest.fixture(name="counter")
+def a_counter(open_counter: Callable[..., Counter]) -> Counter:
+    """Open a store with a counter."""
+    return open_counter()
 
 
 def pytest_report_header() -> str:

@@ -157,7 +157,7 @@ def test_the_broker_of_a_killed_daemon_is_waited_for(furnish: Callable[..., Stor
     until(lambda: not store.running, "the daemon to be gone")
     try:
         store.start()
-        until(lambda: reached(store._kiosk), "the page of the next", 20)
+        until(lambda: reached(store.port), "the page of the next", 20)
     finally:
         os.kill(server, signal.SIGCONT)
     store.ready()

@@ -7,6 +7,7 @@ import hmac
 import http.client
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 KEY = b"the chain's key: \x00 bytes as they are \r\n"  # its line end belongs to it
+SETUP_CODE = re.compile(r"setup code\D+(\d{4}\D\d{4})")
 Table = dict[str, str | int | float | bool]
 
 
@@ -87,8 +89,10 @@ class Store:
         self.presence: Table = {}
         self.cue: Table = {}
         self.label: Table | None = None
+        self.kiosk: Table = {}
+        self.port = free_port()
+        """Where the staff's page is, on loopback."""
         self._cart, self._platform = cart, platform
-        self._kiosk = free_port()
         self._child: Child | None = None
         self._raw: set[str] = set()
         (folder / "pseudonym.key").write_bytes(KEY)
@@ -116,7 +120,7 @@ class Store:
             ("[presence]", self.presence),
             ("[[floor.in_store]]", self.label),
             ("[cue]", self.cue),
-            ("[kiosk]", {"listen": f"127.0.0.1:{self._kiosk}"}),
+            ("[kiosk]", {"listen": f"127.0.0.1:{self.port}", **self.kiosk}),
             *(("[[driver]]", driver) for driver in [*fifos, *drivers]),
         ]
         text = "\n".join(toml(head, table) for head, table in tables if table is not None)
@@ -164,6 +168,13 @@ class Store:
     def tail(self) -> str:
         """Return the end of the daemon's log."""
         return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+
+    def setup_code(self, seconds: float = 5.0) -> str:
+        """Return the code for the first person, as the daemon's log has it last."""
+        codes = until(
+            lambda: SETUP_CODE.findall(self.log.read_text()), lambda: f"a setup code:\n{self.tail()}", seconds
+        )
+        return str(codes[-1])
 
     def tap(self, uid: str, read_point: str = "till-1") -> None:
         """Hold a band to the reader; `uid` in upper-case hex."""
@@ -244,7 +255,7 @@ class Store:
 
     def page(self, path: str) -> tuple[int, str, str]:
         """Return what the store's HTTP server answers: status, content type, text."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self._kiosk, timeout=5)) as kiosk:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as kiosk:
             kiosk.request("GET", path)
             answer = kiosk.getresponse()
             return answer.status, answer.getheader("Content-Type", ""), answer.read().decode()

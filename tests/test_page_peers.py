@@ -1,0 +1,148 @@
+"""The browser of the tests sees what is wrong with a page; the vendored files are those that were published."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from peers.browser import Terminal
+from peers.eyes import small_targets, too_high, too_wide, unseen_focus
+from peers.process import until
+from peers.staff import DOCUMENT, OPERATIONS, Answer, unfit
+from peers.stream import Message, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+VENDOR = Path(__file__).parent / "vendor"
+HEAD = "<!doctype html><html lang=en><title>A page</title><link rel=icon href='data:,'>"
+GOOD = """<style>button { min-width: 48px; min-height: 48px } :focus { outline: 3px solid }</style>
+<main data-page=floor><h1>Floor</h1><button>End</button><label>Search <input style="height:60px"></label></main>"""
+BAD = """<style>button { outline: none } .wide { width: 1100px; height: 700px; background: #eee; color: #ddd }</style>
+<main data-page=floor><h1>Floor</h1><button style="width:40px;height:60px">x</button><input>
+<img src="http://192.0.2.7/count.png"><p class=wide>hardly to be read</main>
+<script>console.error("half done"); undefinedName()</script>"""
+
+
+class Pages(BaseHTTPRequestHandler):
+    """Answers with the page that its server has; a policy refuses what `strict` asks for."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = (HEAD + self.server.body).encode()  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        if self.path == "/" and "strict" in self.server.body:  # type: ignore[attr-defined]
+            self.send_header("Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'; img-src data:")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def shown(chromium: Browser) -> Iterator[list[Terminal]]:
+    """What was opened."""
+    terminals: list[Terminal] = []
+    yield terminals
+    for terminal in terminals:
+        terminal.close()
+
+
+def show(chromium: Browser, shown: list[Terminal], body: str) -> Terminal:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    server.body = body  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    terminal = Terminal(chromium, server.server_port)
+    shown.append(terminal)
+    terminal.open()
+    server.shutdown()
+    server.server_close()
+    return terminal
+
+
+def test_nothing_is_wrong_with_a_good_page(chromium: Browser, shown: list[Terminal]) -> None:
+    terminal = show(chromium, shown, GOOD)
+    assert terminal.axe() == []
+    assert small_targets(terminal.page) == []
+    assert unseen_focus(terminal.page) == []
+    assert (too_wide(terminal.page), too_high(terminal.page)) == (0, 0)
+    assert terminal.faults == []
+
+
+def test_all_is_seen_that_is_wrong_with_a_bad_page(chromium: Browser, shown: list[Terminal]) -> None:
+    terminal = show(chromium, shown, BAD)
+    rules = {found.partition(":")[0] for found in terminal.axe()}
+    assert {"color-contrast", "image-alt", "label"} <= rules
+    small = small_targets(terminal.page)
+    assert small[0].startswith("40x60")
+    assert "<button" in unseen_focus(terminal.page)[0]
+    assert too_wide(terminal.page) > 50
+    assert too_high(terminal.page) > 50
+    kinds = {fault.partition(":")[0] for fault in terminal.faults}
+    assert kinds == {"a request left the store", "console", "uncaught"}
+
+
+def test_what_the_policy_refuses_is_seen(chromium: Browser, shown: list[Terminal]) -> None:
+    terminal = show(chromium, shown, GOOD + "<script>document.title = 'strict'</script>")
+    until(lambda: terminal.page.title() and terminal.faults, "a fault")
+    assert "Content Security Policy" in terminal.faults[0]
+
+
+def test_a_scanner_types_faster_than_anybody_and_types_what_it_reads(chromium: Browser, shown: list[Terminal]) -> None:
+    terminal = show(chromium, shown, GOOD)
+    terminal.page.locator("input").focus()
+    script = "window.keys = []; addEventListener('keydown', e => keys.push([e.key, e.code, e.timeStamp]))"
+    terminal.page.evaluate(script)
+    terminal.wedge("8801Ab", end="Enter")
+    keys = terminal.page.evaluate("keys")
+    assert [key for key, _, _ in keys] == [*"8801Ab", "Enter"]
+    assert [code for _, code, _ in keys][3:] == ["Digit1", "KeyA", "KeyB", "Enter"]
+    assert keys[-1][2] - keys[0][2] < 100  # ms
+    assert terminal.page.locator("input").input_value() == "8801Ab"
+
+
+def test_an_answer_that_is_not_in_the_document_is_found() -> None:
+    json = {"content-type": "application/json; charset=utf-8"}
+    problem = {"content-type": "application/problem+json"}
+    told = {"type": "about:blank", "title": "No", "status": 404, "code": "not-found"}
+    assert unfit("takeBack", Answer(404, problem, told)) == ""
+    assert unfit("takeBack", Answer(204, {}, None)) == ""
+    assert unfit("getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "clerk"}]})) == ""
+    assert "secret" in unfit(
+        "getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "clerk", "secret": 1}]})
+    )
+    assert "role" in unfit("getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "boss"}]}))
+    assert unfit("takeBack", Answer(404, json, told)) != ""
+    assert unfit("takeBack", Answer(404, problem, told | {"status": 403})) != ""
+    assert unfit("takeBack", Answer(200, json, {})) != ""
+    assert (
+        unfit("removeItem", Answer(202, json, {"id": "x", "action": "remove", "staff": "a", "left_seconds": 9.5})) != ""
+    )
+
+
+def test_every_operation_has_a_name_and_a_role() -> None:
+    operations = [each for path in DOCUMENT["paths"].values() for each in path.values() if "operationId" in each]
+    assert len(OPERATIONS) == len(operations)
+    assert {each["x-role"] for each in operations} == {"public", "viewer", "clerk", "manager"}
+
+
+def test_the_messages_of_a_stream_are_read_as_a_browser_reads_them() -> None:
+    lines = [": hello", "", "event: row", "id: j:1", 'data: {"seq":', "data: 1}", "", "data: {}", "", "event: row"]
+    assert list(parsed(lines)) == [Message("row", "j:1", {"seq": 1}), Message("message", None, {})]
+
+
+def test_vendored_files_are_as_published() -> None:
+    sums = dict(line.split()[::-1] for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    files = {path.name for path in VENDOR.iterdir()} - {"SHA256SUMS", "README.md"}
+    assert sums == {name: hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() for name in files}

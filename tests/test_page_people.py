@@ -1,0 +1,154 @@
+"""Stories of those who work with the page: the first of them, what each may see, wrong PINs, a screen left alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bands import BAND
+from counter import PEOPLE
+from peers.browser import Terminal
+from peers.process import until
+from peers.staff import Staff
+from peers.store import Store
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from counter import Counter
+
+SEES = {
+    "viewer": ["floor", "products", "sync", "devices"],
+    "clerk": ["floor", "shopper", "products", "sync", "devices"],
+    "manager": ["floor", "shopper", "products", "sync", "devices", "people"],
+}
+"""The pages of each role."""
+
+
+def ways(terminal: Terminal) -> list[str]:
+    """Return the pages one can go to."""
+    links = terminal.page.locator("nav a").all()
+    return [(link.get_attribute("href") or "").rpartition("/")[2] for link in links]
+
+
+def test_the_setup_code_makes_one_manager(tmp_path: Path, chromium: Browser, ended: ExitStack) -> None:
+    store = Store(tmp_path / "store")
+    ended.callback(store.close)
+    store.start()
+    store.ready()
+    code = store.setup_code()
+    terminal = Terminal(chromium, store.port)
+    ended.callback(terminal.close)
+    terminal.open()
+    assert terminal.at == "setup"
+    terminal.page.get_by_label("Setup code").fill("0000 0000" if code != "0000 0000" else "1111 1111")
+    terminal.page.get_by_label("Your name").fill("mina")
+    terminal.page.get_by_label("New PIN").fill("258014")
+    terminal.page.get_by_role("button", name="Set up").click()
+    terminal.page.get_by_role("alert").filter(has_text=re.compile(r"\w")).wait_for()
+    assert terminal.at == "setup"
+    terminal.page.get_by_label("Setup code").fill(code)
+    terminal.page.get_by_label("New PIN").fill("258014")
+    terminal.page.get_by_role("button", name="Set up").click()
+    terminal.main("floor").wait_for()
+    assert ways(terminal) == SEES["manager"]
+    other = Staff(store.port)
+    assert other.does("getSession")["setup"] is False
+    assert other.ask("setUp", {"code": code, "name": "eve", "secret": "258014"}).status in (403, 404, 409)
+    store.stop()
+    store.start()
+    store.ready()
+    assert store.log.read_text().count("setup code") == 1
+    assert "258014" not in store.log.read_text()
+    assert other.problems + terminal.settle() == []
+
+
+def test_each_role_sees_its_pages_and_no_others(counter: Counter) -> None:
+    counter.visit(BAND, 1)
+    for role, pages in SEES.items():
+        terminal = counter.terminal(role)
+        assert ways(terminal) == pages
+        assert terminal.page.get_by_role("button", name="Close the store").count() == (role == "manager")
+        for page in set(SEES["manager"]) - set(pages):
+            terminal.page.evaluate("page => { location.hash = `#/${page}` }", page)
+            until(lambda terminal=terminal, page=page: terminal.at != page, f"{role} not on {page}")  # type: ignore[misc]
+
+
+def test_five_tries_then_waiting(counter: Counter) -> None:
+    terminal = counter.terminal(None)
+    name, secret = PEOPLE["clerk"]
+    terminal.page.get_by_role("button", name=name, exact=True).click()
+    field = terminal.page.get_by_label("PIN or password")
+    enter = terminal.page.get_by_role("button", name="Log in", exact=True)
+    for _ in range(5):
+        field.fill("000000")
+        enter.click()
+        until(lambda: field.input_value() == "", "a no")
+    field.fill(secret)
+    if enter.is_enabled():
+        enter.click()
+    terminal.page.get_by_text("Too many wrong tries").wait_for()
+    assert terminal.at == "login"
+    assert enter.is_disabled()
+    answer = Staff(counter.store.port)
+    answer.does("getSession")
+    refused = answer.ask("logIn", {"name": name, "secret": secret})
+    assert (refused.status, refused.json["wait_seconds"] > 10) == (429, True)
+    assert int(refused.headers["retry-after"]) > 10
+    other = Staff(counter.store.port)
+    other.log_in(*PEOPLE["viewer"])
+    assert other.problems + answer.problems == []
+
+
+def test_a_screen_left_alone_is_locked_and_goes_on_where_it_was(counter: Counter) -> None:
+    terminal = counter.terminal("clerk", clock=True)
+    terminal.go("products")
+    seconds = counter.staff["clerk"].does("getSession")["lock_seconds"]
+    assert seconds == 600
+    terminal.page.clock.fast_forward(1000 * (seconds - 30))
+    assert terminal.at == "products"
+    terminal.page.clock.fast_forward(60_000)
+    terminal.main("login").wait_for()
+    assert "신라면" not in terminal.page.content()
+    terminal.log_in(*PEOPLE["clerk"])
+    terminal.main("products").wait_for()
+
+
+def test_who_logs_out_is_out(counter: Counter) -> None:
+    terminal = counter.terminal("clerk")
+    counter.visit(BAND, 1)
+    terminal.page.get_by_text("김민지").first.wait_for()
+    terminal.press("Log out")
+    terminal.main("login").wait_for()
+    assert "김민지" not in terminal.page.content()
+    assert counter.staff["clerk"].ask("getFloor").status == 401
+    terminal.page.reload()
+    terminal.main("login").wait_for()
+
+
+def test_a_manager_adds_and_removes_a_person(counter: Counter) -> None:
+    manager = counter.staff["manager"]
+    manager.does("putPerson", {"role": "clerk", "secret": "771204"}, name="sora")
+    terminal = counter.terminal("manager")
+    terminal.go("people")
+    terminal.main("people").get_by_text("sora").first.wait_for()
+    sora = Staff(counter.store.port)
+    sora.log_in("sora", "771204")
+    terminal.page.get_by_role("button", name=re.compile(r"Remove.*sora")).click()
+    terminal.confirm("Remove")
+    assert sora.ask("getFloor").status == 200
+    until(lambda: sora.ask("getFloor").status == 401, "the session to end", 15)
+    assert sora.ask("logIn", {"name": "sora", "secret": "771204"}).status in (401, 429)
+    until(lambda: "sora" not in terminal.main("people").inner_text(), "the page to know")
+    assert manager.ask("deletePerson", name=PEOPLE["manager"][0]).status == 409
+
+
+def test_what_staff_did_stands_in_the_journal(counter: Counter) -> None:
+    stream = counter.stream("manager")
+    counter.staff["clerk"].does("pullNow")
+    until(lambda: [row for row in stream.rows if row.get("staff") == "jun"], "the row")
+    assert stream.problems == []
+    assert not [event for event in counter.store.events() if "pull" in str(event["data"])]
