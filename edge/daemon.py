@@ -48,7 +48,7 @@ class _Front:
         return await self.gateway.status() if self.gateway else {}
 
     def shop(self) -> Shop | None:
-        return getattr(self.gateway, "shop", None)
+        return self.gateway.shop if self.gateway else None
 
 
 async def run(plan: Plan) -> None:

@@ -19,7 +19,6 @@ from edge.kiosk.guard import COOKIE, PERSON
 from edge.kiosk.problems import Problem
 from edge.kiosk.shop import Shop
 from edge.people import Person
-from edge.staff import Refused
 
 LARGEST = 65_536
 """Bytes of a body."""
@@ -92,17 +91,7 @@ class Call:
 
     async def work(self, work: Callable[[Batch], _T]) -> _T:
         """Its result, when it is committed. Raises Full; and Refused, which `work` may raise before it writes."""
-
-        def tried(batch: Batch) -> _T | Refused:
-            try:
-                return work(batch)
-            except Refused as refused:  # no fault, so it is not to undo what others do in this batch
-                return refused
-
-        result = await (await self.shop.intake.submit(tried))
-        if isinstance(result, Refused):
-            raise result
-        return result
+        return await staff.ask(self.shop.intake, work)
 
     async def note(self, action: str, **about: Any) -> None:
         """Leaves in the journal that it was done, and by whom."""
