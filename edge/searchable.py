@@ -17,6 +17,9 @@ from edge import hangul
 
 _USED = "(SELECT value FROM meta WHERE key IN ('generation', 'filling'))"
 
+LONGEST = 200
+"""Signs of a name by which it is found; what is said after takes room and is not searched for."""
+
 
 class _Named(msgspec.Struct):
     name: str | dict[str, str]
@@ -24,12 +27,13 @@ class _Named(msgspec.Struct):
 
 def found_by(display: str | None) -> str | None:
     """Of a customer: a line of the display name, a line of its initials, a line end before each."""
-    return None if display is None else "".join(hangul.lines(display))
+    return None if display is None else "".join(hangul.lines(display[:LONGEST]))
 
 
 def keep(connection: sqlite3.Connection, gtin: str, name: str | Mapping[str, str]) -> None:
     """The product goes by this name, or by these; written only if it went by others."""
-    names, initials = hangul.lines(*([name] if isinstance(name, str) else name.values()))
+    each = [name] if isinstance(name, str) else name.values()
+    names, initials = hangul.lines(*(text[:LONGEST] for text in each))
     text = (f"\n{gtin}{names}", initials)
     # Straight from the table of texts, as through the index that takes several times as long.
     before = connection.execute("SELECT c0, c1 FROM product_text_content WHERE id = ?", (int(gtin),)).fetchone()
