@@ -33,7 +33,7 @@ PERSON = {"name": "kim", "secret": "1379"}
 
 async def cookie(store: Store) -> str:
     """Log in, as the first person at the first time; return the cookie."""
-    base = f"http://127.0.0.1:{store._kiosk}/api"
+    base = f"http://127.0.0.1:{store.port}/api"
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         session = await (await browser.get(f"{base}/session")).json()
         token, path, body = {"X-CSRF-Token": session["csrf"]}, "session", PERSON
@@ -56,7 +56,7 @@ async def test_no_gap_and_nothing_twice_across_kills(tmp_path: Path, ended: Exit
     """A page goes on where it was when the daemon is back; what it shows is what is on the disk."""
     store, chance = Store(tmp_path / "store"), random.Random(SEED)
     ended.callback(store.close)
-    page = Page(f"http://127.0.0.1:{store._kiosk}/api/events")
+    page = Page(f"http://127.0.0.1:{store.port}/api/events")
     number = 0
     for _ in range(4):
         store.start()
@@ -92,7 +92,7 @@ async def test_a_cut_is_seen_though_nothing_is_sent(
     ended.callback(store.close)
     store.start()
     await asyncio.to_thread(store.ready)
-    page = Page(f"http://127.0.0.1:{store._kiosk}/api/events")
+    page = Page(f"http://127.0.0.1:{store.port}/api/events")
 
     def online() -> bool:
         return bool(page.of("status")) and bool(page.of("status")[-1]["online"])
