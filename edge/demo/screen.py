@@ -23,6 +23,7 @@ _TEXTS = {
         "starting": "매장을 여는 중입니다 …",
         "opened": (
             "매장이 열렸습니다. 녹화된 하루가 재생되고, 장바구니가 채워집니다.\n"
+            "  직원 화면      {page}   설정 코드 {code}\n"
             "  이벤트 보기    cartwire events --follow --config {config}\n"
             "  상태 보기      cartwire status --config {config}\n"
             "  플랫폼         {platform}/sandbox/events\n"
@@ -44,6 +45,7 @@ _TEXTS = {
         "starting": "Opening the store …",
         "opened": (
             "The store is open: a recorded day is playing, the carts are filling.\n"
+            "  staff's page   {page}   setup code {code}\n"
             "  see events     cartwire events --follow --config {config}\n"
             "  see its state  cartwire status --config {config}\n"
             "  platform       {platform}/sandbox/events\n"
@@ -80,8 +82,9 @@ class Screen:
     def ended(self) -> str:
         return self._texts["ended"]
 
-    def opened(self, config: str, platform: str, broker: int) -> str:
-        self._head = self._texts["opened"].format(config=config, platform=platform, broker=broker)
+    def opened(self, config: str, platform: str, broker: int, page: str, code: str) -> str:
+        shown = {"config": config, "platform": platform, "broker": broker, "page": page, "code": code}
+        self._head = self._texts["opened"].format(**shown)
         return self._head
 
     def show(self, phones: list[Phone], status: dict[str, Any] | None, *, broker: bool, platform: bool) -> None:

@@ -10,7 +10,9 @@ import asyncio
 import hmac
 import json
 import os
+import re
 import signal
+import socket
 import sys
 import tempfile
 import termios
@@ -48,6 +50,9 @@ protocol = "3.1.1"
 url = "{platform}"
 poll = "2s"
 jitter = "1s"
+
+[kiosk]
+listen = "127.0.0.1:{page}"
 
 [[driver]]
 kind = "replay"
@@ -88,6 +93,7 @@ class Store:
     platform: Child | None = None
     gateway: Child | None = None
     broker_port: int = 0
+    page_port: int = 0
     _broker: AsyncExitStack | None = None
 
     @property
@@ -105,9 +111,9 @@ class Store:
         catalogue = json.loads((HERE / "catalogue.json").read_text())
         await self.tell([*catalogue["changes"], *map(_binding, catalogue["bands"])])
         (self.folder / "pseudonym.key").write_bytes(KEY)
-        self.config.write_text(
-            _CONFIG.format(broker=self.broker_port, platform=self.platform_url, day=HERE / "day.jsonl")
-        )
+        self.page_port = _free_port()
+        ports = {"broker": self.broker_port, "page": self.page_port}
+        self.config.write_text(_CONFIG.format(**ports, platform=self.platform_url, day=HERE / "day.jsonl"))
         for change in catalogue["changes"]:
             if change["kind"] == "customer" and "cart" in change["value"]["consents"]:
                 self.phones.append(Phone(change["value"]["cart"], change["value"]["display"], self.broker_port))
@@ -160,6 +166,15 @@ class Store:
         )
         await self.gateway.start()
 
+    async def setup_code(self) -> str:
+        """What the gateway wrote into its log for the first one who opens the staff's page."""
+        assert self.gateway
+        for _ in range(200):
+            if found := re.search(r"setup code is ([0-9 ]+)", self.gateway.log.read_text()):
+                return found[1]
+            await asyncio.sleep(0.1)
+        raise broker.BrokerError(f"the gateway did not start; see {self.gateway.log}")
+
     async def tell(self, changes: list[dict[str, Any]]) -> None:
         """Lets the platform tell its stores."""
         body = json.dumps({"store": "*", "changes": changes}).encode()
@@ -211,7 +226,9 @@ async def _run(store: Store, screen: Screen, seconds: float | None) -> None:
     try:
         print(screen.starting, flush=True)
         await store.open()
-        print(screen.opened(str(store.config), store.platform_url, store.broker_port), flush=True)
+        page = f"http://127.0.0.1:{store.page_port}"
+        opened = screen.opened(str(store.config), store.platform_url, store.broker_port, page, await store.setup_code())
+        print(opened, flush=True)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(work) for work in (store.learn(), _obey(store, keys, stop), _show(store, screen))
@@ -260,6 +277,12 @@ def _keyboard(keys: asyncio.Queue[str]) -> Iterator[None]:
     finally:
         loop.remove_reader(sys.stdin)
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _binding(band: dict[str, str]) -> dict[str, Any]:
