@@ -45,7 +45,7 @@ function draw() {
   const page = pageName();
   const view = VIEWS[page] ?? login;
   document.getElementById("begin")?.remove();
-  render(shell(view.view(entered), { speak: tongue, logOut }), document.getElementById("app"));
+  render(shell(view.view(entered), view.title(), { speak: tongue, logOut }), document.getElementById("app"));
   document.title = `${view.title()} · ${state.session?.store ?? "cartwire"}`;
   focus(page);
 }
