@@ -1,4 +1,4 @@
-"""What the staff's page takes from others is what was published, with its licence, and is all that lies there."""
+"""The page's files: what is taken from others is what was published, with its licence; nothing comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def test_each_has_its_licence_and_stands_in_the_readme() -> None:
     for folder in (path for path in VENDOR.iterdir() if path.is_dir()):
         assert list(folder.glob("LICENSE*")), folder.name
         assert folder.name in readme
+
+
+def test_the_page_names_all_its_scripts_at_once_so_that_none_waits_for_another() -> None:
+    page = (VENDOR.parent / "index.html").read_text("utf-8")
+    for script in VENDOR.parent.rglob("*.js"):
+        if script.name != "uPlot.esm.js":
+            assert f'"/static/{script.relative_to(VENDOR.parent).as_posix()}"' in page, script.name
 
 
 def test_no_address_of_another_host_is_fetched() -> None:

@@ -40,6 +40,8 @@ export async function session(background = true) {
   changed();
 }
 
+const PATIENCE = { background: 3000, touched: 10000 };
+
 async function once(method, path, { body, background }) {
   const headers = {};
   if (method !== "GET") headers["X-CSRF-Token"] = state.session?.csrf ?? "";
@@ -47,7 +49,8 @@ async function once(method, path, { body, background }) {
   if (background) headers["X-Idle"] = "1";
   let answer, text;
   try {
-    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
+    const signal = AbortSignal.timeout(background ? PATIENCE.background : PATIENCE.touched);
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store", signal });
     text = await answer.text();
   } catch {
     throw new Problem("unreachable");

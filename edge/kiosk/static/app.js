@@ -44,7 +44,8 @@ async function trying(work, silent = false) {
 function draw() {
   const page = pageName();
   const view = VIEWS[page] ?? login;
-  render(shell(view.view(entered), { speak: tongue, logOut }), document.getElementById("app"));
+  document.getElementById("begin")?.remove();
+  render(shell(view.view(entered), view.title(), { speak: tongue, logOut }), document.getElementById("app"));
   document.title = `${view.title()} · ${state.session?.store ?? "cartwire"}`;
   focus(page);
 }

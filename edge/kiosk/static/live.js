@@ -4,8 +4,9 @@ import { changed, state } from "./state.js";
 
 const ROWS = 500;
 const DEAD = 6000;
-const AGAIN = 1000;
-const ANEW = 10000;
+const AGAIN = 500;
+const LOST = 8000;
+const ANEW = 5000;
 
 let source = null;
 let opened = 0;
@@ -44,13 +45,13 @@ function again() {
   retry = setTimeout(() => tell("broken", {}), AGAIN);
 }
 
-/** Looks whether the stream is alive; once a second. A half-open connection is left after 10 s of silence. */
+/** Looks whether the stream is alive; once a second. After 8 s of silence a new one is opened, every 5 s. */
 export function watch() {
   if (!source) return;
   const now = performance.now();
   const silent = now - Math.max(state.heard, opened);
   if (silent > DEAD && state.link !== "dead") state.link = "dead";
-  if (silent > ANEW && source.readyState !== EventSource.CONNECTING && now - opened > ANEW) again();
+  if (silent > LOST && now - opened > ANEW) again();
 }
 
 function heard(name, take, event) {

@@ -19,8 +19,8 @@ const NAMES = {
   people: () => _("People"),
 };
 
-/** The whole page around `main`. `doing`: `{speak(language), logOut}`. */
-export function shell(main, doing) {
+/** The whole page around `main`, which has this `title`. `doing`: `{speak(language), logOut}`. */
+export function shell(main, title, doing) {
   const person = state.session?.person;
   const still = Boolean(person) && state.link === "dead";
   return html`<div class="shell ${person ? "" : "outside"} ${still ? "still" : ""}">
@@ -31,6 +31,7 @@ export function shell(main, doing) {
       ${person ? banners() : nothing}
       <aside class="low" aria-label=${_("Notes")}>${notice()}<div ?inert=${still}>${person ? undoBar() : nothing}</div></aside>
       <main id="main" tabindex="-1" data-page=${pageName()} ?inert=${still}>${main}</main>
+      ${still ? html`<main class="sr"><h1>${title}</h1></main>` : nothing}
     </div>
   </div>`;
 }

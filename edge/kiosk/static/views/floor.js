@@ -61,9 +61,9 @@ function buttons({ read_point: name, session, training, desk }) {
   const train = `train ${name}`;
   return html`
     ${session?.pseudonym && may("clerk") ? html`<button class="small" @click=${() => adopt(session.pseudonym)}>${icon("band")} ${_("Whose band?")}</button>` : nothing}
-    ${session && may("clerk") ? html`<button class="small secondary" aria-busy=${working(end)} aria-label=${_("End: %(name)s", { name })}
+    ${session && may("clerk") ? html`<button class="small secondary" aria-busy=${working(end)} aria-label=${_("End the session at %(place)s", { place: name })}
       @click=${press(end, () => call("DELETE", `${path}/session`))}>${icon("exit")} ${_("End")}</button>` : nothing}
-    ${may("manager") && !desk ? html`<button class="small secondary" aria-busy=${working(train)} aria-pressed=${training !== null} aria-label=${_("Training: %(name)s", { name })}
+    ${may("manager") && !desk ? html`<button class="small secondary" aria-busy=${working(train)} aria-pressed=${training !== null} aria-label=${_("Training at %(place)s", { place: name })}
       @click=${press(train, () => rehearse(path, training === null))}>${icon("training")}</button>` : nothing}`;
 }
 

@@ -16,7 +16,7 @@ export function held(shopper) {
   return html`<section aria-labelledby="held"><h2 id="held">${_("What the store holds")}</h2>
     <p>${_("Agreed to:")}</p>
     ${shopper.consents.length ? html`<ul class="plain">${shopper.consents.map((each) => html`<li>${icon("ok")} ${consent(each)}</li>`)}</ul>` : html`<p>${icon("close")} ${_("nothing")}</p>`}
-    <p>${_("Kept here: name, language, bands; %(records)s.", { records: n_("%(n)s record of what happened", "%(n)s records of what happened", rows) })}
+    <p>${_("Kept here: name, language, bands; of the last day %(records)s. The export has all.", { records: n_("%(n)s record of what happened", "%(n)s records of what happened", rows) })}
       ${oldest ? _("The oldest is of %(time)s.", { time: moment(oldest) }) : nothing}</p>
     ${may("manager")
       ? html`<div class="buttons">

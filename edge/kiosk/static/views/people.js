@@ -45,9 +45,9 @@ export function view() {
 const line = (person) => html`<li data-person=${person.name}>
   <span class="words">${icon("shopper")} <strong>${person.name}</strong> <small>${ROLE[person.role]()}</small></span>
   <div class="buttons"><button class="small secondary" aria-label=${_("Role, PIN: %(name)s", { name: person.name })} @click=${() => edit(person)}>${icon("lock")} ${_("Role, PIN")}</button>
-    <button class="small danger" aria-label=${_("Remove: %(name)s", { name: person.name })} aria-busy=${working(`dismiss ${person.name}`)} @click=${destroy(`dismiss ${person.name}`,
-      { title: _("Remove %(name)s?", { name: person.name }), text: _("In 10 seconds this person cannot log in any more."), yes: _("Remove") }, "DELETE", path(person.name))}>
-      ${icon("trash")} ${_("Remove")}</button></div></li>`;
+    <button class="small danger" aria-label=${_("Remove person: %(name)s", { name: person.name })} aria-busy=${working(`dismiss ${person.name}`)} @click=${destroy(`dismiss ${person.name}`,
+      { title: _("Remove %(name)s?", { name: person.name }), text: _("In 10 seconds this person cannot log in any more."), yes: _("Remove person") }, "DELETE", path(person.name))}>
+      ${icon("trash")} ${_("Remove person")}</button></div></li>`;
 
 function form() {
   const fresh = !edited.name;

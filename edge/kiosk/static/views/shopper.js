@@ -80,7 +80,7 @@ function sessions(shopper) {
   }
   return shopper.sessions.map(({ read_point: place, left_seconds: time }) => html`
     <span class="tone ok">${icon("tap")} ${place}, ${seconds(left(time, desk.at))}</span>
-    <button class="small secondary" aria-busy=${working(`end ${place}`)} aria-label=${_("End: %(name)s", { name: place })}
+    <button class="small secondary" aria-busy=${working(`end ${place}`)} aria-label=${_("End the session at %(place)s", { place })}
       @click=${press(`end ${place}`, async () => {
         await call("DELETE", `/api/read-points/${encodeURIComponent(place)}/session`);
         await load(shopper.id);
