@@ -84,7 +84,7 @@ def test_who_holds_a_read_point_and_who_may_know(open_counter: Callable[..., Cou
     page = viewer.page.content()
     assert [word for word in ("김민지", "c-1", "k-1") if word in page] == []
     assert "신라면" in page or "Shin" in page
-    clerk.press("End: till-1")
+    clerk.press("End the session at till-1")
     until(lambda: counter.store.of("session.ended"), "the end")
     assert counter.store.of("session.ended")[0]["data"]["reason"] == "staff"
     card.get_by_text("free").wait_for()
@@ -231,7 +231,7 @@ def test_closing_the_store(counter: Counter) -> None:
 
 def test_training_sends_nothing(counter: Counter) -> None:
     terminal = counter.terminal("manager")
-    terminal.press("Training: till-1")
+    terminal.press("Training at till-1")
     terminal.hook("read-point", "till-1").get_by_text("training").wait_for()
     before = counter.store.events()
     counter.store.tap(BAND)
@@ -240,6 +240,6 @@ def test_training_sends_nothing(counter: Counter) -> None:
     until(lambda: words.count() >= 2, "what would have happened")
     counter.visit(OTHER, 2, read_point="till-2")
     assert gtin(1) not in str(counter.store.events()[len(before) :])
-    terminal.press("Training: till-1")
+    terminal.press("Training at till-1")
     counter.visit(BAND, 3)
     assert [event["data"]["gtin"] for event in counter.store.of("cart.item_added")] == [gtin(2), gtin(3)]

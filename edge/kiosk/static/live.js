@@ -35,7 +35,7 @@ export function stop() {
   clearTimeout(retry);
   source?.close();
   source = null;
-  Object.assign(state, { link: "connecting", heard: 0, rows: [], frozen: null, fresh: 0, floor: [], status: null, intents: [] });
+  Object.assign(state, { link: "connecting", heard: 0, rows: [], frozen: null, fresh: 0, floor: [], cues: {}, status: null, intents: [] });
 }
 
 function again() {
@@ -69,6 +69,10 @@ function tell(name, data) {
 }
 
 function keep(row, event) {
+  if (row.kind === "cart.item_confirmed") {
+    const { customer, display, gtin, product, price } = state.rows.find((known) => known.id === row.event) ?? {};
+    Object.assign(row, { customer, display, gtin, product, price });
+  }
   row.key = row.seq === null ? `training-${++rehearsed}` : event.lastEventId;
   if (state.rows.some((known) => known.key === row.key)) return;
   state.rows.unshift(row);
@@ -83,6 +87,6 @@ const TAKE = {
   status: (data) => { state.status = data; },
   intents: (data) => Object.assign(state, { intents: data.intents, intentsAt: performance.now() }),
   desk: () => {},
-  cue: () => {},
+  cue: ({ read_point: place, outcome }) => { state.cues[place] = { outcome, at: performance.now() }; },
   locked: () => {},
 };

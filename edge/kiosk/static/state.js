@@ -14,6 +14,7 @@ export const state = {
   filter: "",
   floor: [],
   floorAt: 0,
+  /** By read point: what a shopper was told there last, `{outcome, at}`. */ cues: {},
   /** @type {?object} `Status` of the API */ status: null,
   intents: [],
   intentsAt: 0,

@@ -13,6 +13,7 @@ import { changed, left, may, state } from "../state.js";
 import { seconds, told } from "../words.js";
 
 const MANY = 500;
+const CUE = 3000;
 
 export const title = () => _("Floor");
 
@@ -40,11 +41,21 @@ function card(spot) {
   return html`<li class="card" data-read-point=${name}>
     <h3>${name}${spot.desk ? html` <span class="tone">${icon("search")} ${_("desk")}</span>` : nothing}
       ${training === null ? nothing : html` <span class="tone warn">${icon("training")} ${_("training, %(time)s", { time: seconds(left(training, state.floorAt)) })}</span>`}</h3>
+    ${cue(name)}
     ${waiting ? html`<p class="tone warn">${icon("wait")} ${n_("%(n)s scan waits for a tap", "%(n)s scans wait for a tap", waiting)}</p>` : nothing}
     ${spot.here.length && may("clerk") ? html`<p class="here">${_("In the zone:")} ${spot.here.map((one) => html`<a href=${link(one.customer)}>${one.display ?? one.customer}</a> `)}</p>` : nothing}
     <div class="who">${session ? holder(session) : html`<span class="quiet">${spot.desk ? _("For staff: tap a band or scan here") : _("free")}</span>`}
       <div class="buttons">${buttons(spot)}</div></div>
   </li>`;
+}
+
+/** For three seconds what a shopper was told there, if it was no yes. */
+function cue(name) {
+  const { outcome, at } = state.cues[name] ?? { at: -CUE };
+  if (performance.now() - at > CUE) return nothing;
+  if (outcome === "unknown") return html`<p class="tone warn" data-cue="unknown">${icon("info")} ${_("Told: not known here")}</p>`;
+  if (outcome === "cannot") return html`<p class="tone bad" data-cue="cannot">${icon("bad")} ${_("Told: cannot be kept now")}</p>`;
+  return nothing;
 }
 
 function holder(session) {
