@@ -78,8 +78,8 @@ def _begun(language: str) -> Catalog:
 
 
 def main() -> None:
-    template = said()
     for language in LANGUAGES:
+        template = said()  # anew: a catalogue takes its messages over
         catalog = read(language) if path(language).exists() else _begun(language)
         template.creation_date = catalog.creation_date
         catalog.update(template, no_fuzzy_matching=True)

@@ -37,6 +37,13 @@ def test_nothing_is_untranslated_or_fuzzy_and_each_value_is_in_each_form(languag
         assert all(set(_VALUES.findall(form)) == wanted for form in forms), message.id
 
 
+def test_what_is_said_in_korean_is_korean() -> None:
+    for message in _messages("ko"):
+        for form in _forms(message.string or ""):
+            own = _VALUES.sub("", form)
+            assert re.search("[가-힣]", own) or not re.search("[a-z]", own), message.id
+
+
 @pytest.mark.parametrize("language", locales.LANGUAGES)
 def test_the_page_loads_what_the_catalogue_says(language: str) -> None:
     made = (locales.KIOSK / "static" / "locales" / f"{language}.json").read_text("utf-8")

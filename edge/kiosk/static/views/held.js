@@ -16,8 +16,8 @@ export function held(shopper) {
   return html`<section aria-labelledby="held"><h2 id="held">${_("What the store holds")}</h2>
     <p>${_("Agreed to:")}</p>
     ${shopper.consents.length ? html`<ul class="plain">${shopper.consents.map((each) => html`<li>${icon("ok")} ${consent(each)}</li>`)}</ul>` : html`<p>${icon("close")} ${_("nothing")}</p>`}
-    <p>${_("Kept here: name, language, bands; of the last day %(records)s. The export has all.", { records: n_("%(n)s record of what happened", "%(n)s records of what happened", rows) })}
-      ${oldest ? _("The oldest is of %(time)s.", { time: moment(oldest) }) : nothing}</p>
+    <p>${_("Kept here: name, language, bands, and %(records)s from the last day. The export has everything.", { records: n_("%(n)s record", "%(n)s records", rows) })}
+      ${oldest ? _("The oldest of these is from %(time)s.", { time: moment(oldest) }) : nothing}</p>
     ${may("manager")
       ? html`<div class="buttons">
           <button class="small secondary" aria-busy=${working("export")} @click=${press("export", () => save(shopper.id))}>${icon("save")} ${_("Export")}</button>
