@@ -69,9 +69,11 @@ def unseen_focus(page: Page) -> list[str]:
     code = SHARED + LOOKS
     count = int(page.evaluate(BEFORE % code))
     faults = []
-    for _ in range(count + 5):
+    for _ in range(2 * count + 10):  # the page may have got more since, and its end is a stop too
         page.keyboard.press("Tab")
         if unseen := page.evaluate(FOCUSED % code):
             faults.append(f"focus not seen: {unseen}")
+        if not page.evaluate(LEFT % SHARED):
+            break
     left = [each for each in page.evaluate(LEFT % SHARED) if 'type="radio"' not in each]
     return faults + [f"not reached: {each}" for each in left]
