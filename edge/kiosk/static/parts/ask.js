@@ -1,6 +1,6 @@
 /** The one question before something is destroyed. */
 
-import { html, render } from "../vendor/lit-html/lit-html.js";
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { _ } from "../i18n.js";
 import { icon } from "../icons.js";
 
@@ -26,7 +26,10 @@ export function ask({ title, text, yes }) {
       dialog,
     );
     dialog.returnValue = "no";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener("close", () => {
+      render(nothing, dialog); // it may have named a shopper
+      resolve(dialog.returnValue === "yes");
+    }, { once: true });
     dialog.showModal();
   });
 }

@@ -4,6 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { press, working } from "../act.js";
 import { call } from "../api.js";
+import { typed } from "../desk.js";
 import { _, n_ } from "../i18n.js";
 import { icon } from "../icons.js";
 import { Search } from "../parts/search.js";
@@ -54,7 +55,9 @@ function list() {
       ${desk.orphan
         ? html`<button class="line secondary" aria-busy=${working("bind")} @click=${press("bind", () => bind(each.id, desk.orphan))}>${who(each)}<span>${icon("band")} ${_("Bind the band")}</span></button>`
         : html`<a class="line" href=${link(each.id)} @click=${() => search.clear()}>${who(each)}</a>`}</li>`)}</ul>
-    ${search.found && !found.length ? html`<p>${search.text ? _("No shopper found.") : _("Nobody is here now.")}</p>` : nothing}`;
+    ${search.found && !found.length ? html`<p>${search.text ? _("No shopper found.") : _("Nobody is here now.")}</p>` : nothing}
+    ${search.found && !found.length && search.text ? html`<div class="buttons"><button class="secondary" aria-busy=${working("code")}
+      @click=${press("code", () => typed(search.text.trim()))}>${icon("scan")} ${_("Is it a code?")}</button></div>` : nothing}`;
 }
 
 function giveUp() {
