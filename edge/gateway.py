@@ -318,7 +318,7 @@ class Gateway:
             if not isinstance(forwarder.sink, Cart):
                 forwarder.backoff.nudge()
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _aside(self, work: Coroutine[Any, Any, object]) -> None:
         """Work that nothing waits for; at the end nobody sees it any more."""
         if self._stopping:
             work.close()

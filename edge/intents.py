@@ -120,13 +120,19 @@ class Intents:
                     for tell in self.changed:
                         tell()
                 if waiting and waiting[0].left <= 0:
-                    await self._intake.insist(partial(_do, id=waiting[0].id))
+                    await self._finish(waiting[0])
                     continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(waiting[0].left if waiting else None):
                         await self._committed.wait()
         finally:
             reader.close()
+
+    async def _finish(self, intent: Intent) -> None:
+        """One with a fault is given up: it is not to keep those after it waiting."""
+        if not await self._intake.insist(partial(_do, id=intent.id)):
+            log.error("staff: %s is given up, there is a fault in it", intent.action)
+            await self._intake.insist(partial(_give_up, id=intent.id))
 
     def _look(self, _: list[Row]) -> None:
         self._committed.set()
@@ -142,6 +148,10 @@ def _do(batch: Batch, id: str) -> None:
         action.do(batch, **{name: intent.arguments[name] for name in action.takes}, staff=intent.staff)
     except Refused as refused:
         log.warning("staff: %s is not done after all: %s", intent.action, refused.code)
+
+
+def _give_up(batch: Batch, id: str) -> None:
+    _taken(batch.connection, id)
 
 
 def _taken(connection: sqlite3.Connection, id: str) -> Intent | None:

@@ -11,8 +11,9 @@ import pytest
 
 import edge.database
 from edge import intents, salvage, staff
+from edge.database import Full
 from edge.envelope import milliseconds
-from edge.intake import Batch
+from edge.intake import Batch, Fault
 from simulated.shoppers import IDENTIFIERS
 
 if TYPE_CHECKING:
@@ -336,6 +337,33 @@ def test_what_waits_for_room_is_done_then(shop: World) -> None:
     shop.wait(2.0)
     assert len(rows(shop, "cart.item_removed")) == 1
     shop.judge.last()
+
+
+def test_a_fault_in_one_thing_ends_nothing_else(shop: World) -> None:
+    """Such as what a newer version has left behind: it is given up, and what comes after it is done."""
+    item = bought(shop)
+
+    def left_behind(batch: Batch) -> None:
+        batch.connection.execute("INSERT INTO intent VALUES ('1', 0, 'teleport', 'kim', x'7B7D')")
+
+    assert refusal(shop, left_behind) is None
+    shop.intend("remove", id=item)
+    shop.gateway.run_to(shop.clocks.instant + 11.0)
+    assert len(rows(shop, "cart.item_removed")) == 1
+    assert shop.gateway.intents.pending(shop.gateway.reader) == []
+
+
+def test_staff_are_not_told_that_the_disk_is_full_where_there_is_a_fault(shop: World) -> None:
+    told: list[Exception] = []
+
+    async def ask() -> None:
+        try:
+            await staff.ask(shop.gateway.intake, lambda batch: batch.floor["nowhere"])
+        except Full as error:
+            told.append(error)
+
+    shop.gateway.do(ask())
+    assert [type(error) for error in told] == [Fault]
 
 
 def test_a_person_is_dismissed_but_not_the_last_manager(shop: World) -> None:
