@@ -291,9 +291,11 @@ async def test_raw_requests(page: Kiosk) -> None:
     cookie = f"cartwire={next(iter(boss.client.cookie_jar)).value}"
     host, _, port = page.base.removeprefix("http://").partition(":")
 
-    def sent(body: bytes) -> tuple[int, Any]:
+    def sent(body: bytes, **more: str) -> tuple[int, Any]:
         with closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
-            headers = {"Cookie": cookie, "X-CSRF-Token": boss.csrf, "Content-Type": "application/json"}
+            headers = {"Cookie": cookie, "X-CSRF-Token": boss.csrf, "Content-Type": "application/json"} | {
+                name.replace("_", "-"): value for name, value in more.items()
+            }
             connection.request("PUT", "/api/people/kim", body, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
@@ -301,3 +303,9 @@ async def test_raw_requests(page: Kiosk) -> None:
     for body in (b"", b"{", b"\xff", b'"\\ud800"', b"[" * 60_000, b"nan"):
         status, problem = await asyncio.to_thread(sent, body)
         assert (status, problem["code"]) == (400, "bad-request"), body[:10]
+    for odd in ({"X_CSRF_Token": "\xff"}, {"Cookie": "cartwire=\xff"}, {"Origin": "\xff"}, {"Content_Type": "\xff"}):
+        status, _ = await asyncio.to_thread(sent, b"{}", **odd)
+        assert 400 <= status < 500, odd
+    with closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
+        await asyncio.to_thread(connection.request, "GET", "/api/session", headers={"Cookie": "cartwire=\xff"})
+        assert (await asyncio.to_thread(connection.getresponse)).status == 200
