@@ -63,7 +63,7 @@ _Name = Annotated[str, Meta(max_length=10_000)]  # longer events no broker takes
 
 
 class _ProductValue(Struct):
-    """What of a product goes into events; the rest is kept, and read by nobody here."""
+    """What of a product goes into events; the rest is kept as it is, for staff to see."""
 
     name: _Name | dict[str, _Name]
     price: _Price | None = None
@@ -299,6 +299,7 @@ def _values(kind: str, key: str, raw: Raw) -> tuple[Any, ...]:
             if len(key) != 14 or not key.isdecimal():
                 raise ValueError(f"a product whose key is no GTIN-14: {key!r}")
             msgspec.json.decode(raw, type=_ProductValue)
+            msgspec.json.decode(raw)  # the rest too: staff are shown it
             return (bytes(raw),)
 
 
