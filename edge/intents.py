@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 WAIT = 10.0
 """Seconds in which it can be taken back."""
 _SHOWN = ("customer", "gtin", "name")
+_ORIGIN = "(SELECT origin FROM boot ORDER BY n DESC LIMIT 1)"
+"""Of this boot, see `edge.journal.Boot`, also in the commit in which the clock becomes right and it moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,13 @@ _ACTIONS = {
 def put(batch: Batch, action: str, arguments: Mapping[str, Any], staff: str) -> Intent:
     """Does the action with these arguments in WAIT seconds; one that waits already is the same. Raises Refused."""
     asked = {**arguments, **_ACTIONS[action].look(batch.connection, **arguments)}
-    now = batch.journal.elapsed(batch.now.instant)
+    now = batch.now.instant
     for intent in pending(batch.connection, now):
         if (intent.action, intent.arguments) == (action, asked):
             return intent
     id = uuid7()
     values = (id, now + WAIT, action, staff, msgspec.json.encode(asked))
-    batch.connection.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?)", values)
+    batch.connection.execute(f"INSERT INTO intent VALUES (?, {_ORIGIN} + ?, ?, ?, ?)", values)
     return Intent(id, action, staff, WAIT, asked)
 
 
@@ -88,8 +90,10 @@ def take_back(batch: Batch, id: str, staff: str) -> bool:
 
 
 def pending(connection: sqlite3.Connection, now: float) -> list[Intent]:
-    """What waits, the next first; `now` in elapsed seconds."""
-    found = connection.execute("SELECT id, action, staff, due - ?, arguments FROM intent ORDER BY due, id", (now,))
+    """What waits, the next first; `now` on this boot's CLOCK_BOOTTIME."""
+    found = connection.execute(
+        f"SELECT id, action, staff, due - {_ORIGIN} - ?, arguments FROM intent ORDER BY due, id", (now,)
+    )
     return [_intent(row) for row in found]
 
 
@@ -105,7 +109,7 @@ class Intents:
 
     def pending(self, connection: sqlite3.Connection) -> list[Intent]:
         """What waits now, the next first."""
-        return pending(connection, self._intake.journal.elapsed(self._intake.clock.instant()))
+        return pending(connection, self._intake.clock.instant())
 
     async def run(self) -> None:
         """For ever. What the disk does not take is tried again until it does."""

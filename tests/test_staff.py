@@ -14,6 +14,7 @@ from edge import intents, salvage, staff
 from edge.database import Full
 from edge.envelope import milliseconds
 from edge.intake import Batch, Fault
+from model import Boot
 from simulated.shoppers import IDENTIFIERS
 
 if TYPE_CHECKING:
@@ -291,6 +292,24 @@ def test_what_destroys_waits_ten_seconds(shop: World, then: str) -> None:
     assert milliseconds(removed["at"]) - milliseconds(rows(shop, "cart.item_added")[0]["at"]) >= 10_000
     shop.wait(60.0)
     shop.judge.last()
+
+
+def test_the_clock_becoming_right_in_the_same_commit_takes_no_time_away(shop: World) -> None:
+    """A gap between two boots that is known then moves the clock that runs on across boots."""
+    shop.kill()
+    shop.clocks = shop.clocks.reboot(3600.0, ok=False)
+    shop.model.reboot(Boot(shop.clocks.boot, gap=3600.0), shop.clocks.instant, ok=False)
+    shop.start()
+    shop.clocks.synchronise()
+    shop.model.right(shop.clocks.at_zero - shop.clocks.base)
+    shop.gateway.upkeep.stirred.set()
+    shop.intend("close")
+    (intent,) = shop.gateway.intents.pending(shop.gateway.reader)
+    assert (intent.left, len(rows(shop, "clock.adjusted"))) == (10.0, 1)
+    shop.wait(9.0)
+    assert notes(shop) == []
+    shop.wait(1.5)
+    assert notes(shop) == ["close"]
 
 
 def test_taken_back_is_not_done(shop: World) -> None:

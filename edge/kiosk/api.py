@@ -55,8 +55,7 @@ async def read_at_desk(call: Call) -> web.Response:
 
 
 async def get_intents(call: Call) -> web.Response:
-    now = call.elapsed
-    pending = await call.read(lambda connection: intents.pending(connection, now))
+    pending = await call.read(call.shop.intents.pending)
     return answer({"intents": [intent.shown() for intent in pending]})
 
 
