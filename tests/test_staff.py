@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import edge.database
-from edge import intents, salvage, staff
+from edge import aside, intents, salvage, staff
 from edge.database import Full
 from edge.envelope import milliseconds
 from edge.intake import Batch, Fault
@@ -125,6 +125,20 @@ def test_an_item_that_no_app_has_yet_is_not_pushed_after_its_removal(shop: World
     shop.broker.online = True
     shop.wait(60.0)
     assert [*shop.broker.stored] == [last(shop, "cart.item_removed")]
+    shop.judge.last()
+
+
+def test_what_was_removed_while_the_broker_refused_it_is_not_put_aside(shop: World) -> None:
+    """Else it stands there as refused, and whoever has all of that tried again pushes it after its removal."""
+    shop.broker.faults = ["mute"]
+    item = bought(shop)
+    mid = shop.broker._mid
+    shop.staff("remove", id=item)
+    assert shop.broker._connection
+    shop.gateway.loop.call_soon(shop.broker._connection.answered, mid, 0x90)
+    shop.wait(2.0)
+    assert aside.listed(shop.gateway.reader) == []
+    assert last(shop, "cart.item_removed") in shop.broker.stored
     shop.judge.last()
 
 
