@@ -345,7 +345,7 @@ def _withdraw(connection: sqlite3.Connection, customers: list[tuple[str, bool]],
     for id, deleted in customers:
         effects.withdrawn[id] = deleted or effects.withdrawn.get(id, False)
     found = connection.execute(
-        "SELECT k.pseudonym, k.customer FROM known k JOIN json_each(?) c ON c.value = k.customer",
+        "SELECT pseudonym, customer FROM known WHERE customer IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode([id for id, _ in customers]).decode(),),
     )
     effects.pseudonyms.update((pseudonym, effects.withdrawn[id]) for pseudonym, id in found)
