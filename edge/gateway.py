@@ -17,7 +17,7 @@ from edge import aside, control, directory, journal, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
-from edge.database import Database, Full
+from edge.database import Database, DatabaseError, Full
 from edge.desk import Desk
 from edge.devices import Devices
 from edge.directory import Page
@@ -417,7 +417,8 @@ class Gateway:
 
     async def _count(self) -> None:
         while True:
-            await self._last_hour()
+            with suppress(DatabaseError):  # what can be read later is counted then
+                await self._last_hour()
             await asyncio.sleep(_COUNT)
 
     def _train(self, read_point: str, on: bool) -> None:
