@@ -148,6 +148,7 @@ def bind(connection: sqlite3.Connection, pseudonym: str, customer: str | None, s
     ).fetchone()
     values = (pseudonym, found[0] if found else "nfc", customer, seq)
     connection.execute("INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, NULL)", values)
+    _forget_void(connection)
 
 
 def take_back(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[str, bool]:
@@ -326,6 +327,15 @@ def _replace(connection: sqlite3.Connection, generation: int, effects: Effects) 
     connection.execute("DELETE FROM binding WHERE named = ?", (generation,))
     _keep(connection, "generation", generation)
     connection.execute("DELETE FROM meta WHERE key IN ('filling', 'doubted')")
+    _forget_void(connection)
+
+
+def _forget_void(connection: sqlite3.Connection) -> None:
+    """That staff took a band means nothing where the feed gives it to nobody; it would outlive whoever had the band."""
+    connection.execute(
+        "DELETE FROM binding WHERE customer IS NULL AND NOT EXISTS (SELECT 1 FROM identifier i WHERE i.generation IN"
+        " (SELECT value FROM meta WHERE key IN ('generation', 'filling')) AND i.pseudonym = binding.pseudonym)"
+    )
 
 
 def _unheard_of(connection: sqlite3.Connection, generation: int, old: int, effects: Effects) -> list[tuple[str, bool]]:

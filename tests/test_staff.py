@@ -285,6 +285,20 @@ def test_an_erased_shopper_leaves_nothing(shop: World) -> None:
     assert len(rows(shop, "tap.unknown")) == 1
 
 
+def test_of_a_band_that_was_given_and_taken_nothing_is_left_either(shop: World) -> None:
+    shop.see(("till-1", "dan"), ("till-1", "product"))
+    shop.staff("bind", "c-1", DAN)
+    shop.staff("unbind", "c-1", DAN)
+    shop.staff("erase", "c-1")
+    for _ in range(2):
+        shop.gateway.upkeep.stirred.set()
+        shop.wait(60.0)
+    reader = shop.gateway.reader
+    tables = [name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert [(name, row) for name in tables for row in reader.execute(f"SELECT * FROM {name}") if holds(row, DAN)] == []
+    shop.judge.last()
+
+
 def holds(row: tuple[object, ...], text: str) -> bool:
     return any(text in (value.decode("latin-1") if isinstance(value, bytes) else str(value)) for value in row)
 
