@@ -375,7 +375,6 @@ class Gateway:
             status=self._conditions,
             floor=self._floor,
             history=self._last_hour,
-            wake=self._wake,
             pull=self._pull_now,
             restart=self._devices.restart,
             beep=self._devices.beep,
