@@ -175,6 +175,20 @@ def test_an_unclaimed_scan_is_given_once(shop: World) -> None:
     shop.judge.last()
 
 
+def test_what_the_platform_refused_is_not_given_again_when_the_gift_is_pruned(shop: World) -> None:
+    """What is aside stays, however old; so does what was made of it."""
+    scan = left_over(shop)
+    shop.wait(2.0)
+    refused = [(json.loads(shop.witness.bodies[scan])["seq"], "no")]
+    assert refusal(shop, lambda batch: aside.put(batch.connection, "platform", refused)) is None
+    shop.see(("till-1", "ann"), ("till-2", "ben"))
+    shop.staff("give", "c-1", id=scan)
+    shop.see(("till-3", "product"))
+    shop.wait(2.0)
+    assert refusal(shop, lambda batch: batch.journal.drop_delivered(batch.connection, 1e9)) is None
+    assert code(shop, "give", scan, "c-2") == "already-given"
+
+
 def test_a_gift_is_no_reading(shop: World) -> None:
     """It extends neither the session of whom it is given to, nor that of whoever stands where it was scanned."""
     scan = left_over(shop)
