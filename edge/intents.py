@@ -81,7 +81,10 @@ def put(batch: Batch, action: str, arguments: Mapping[str, Any], staff: str) -> 
 
 
 def take_back(batch: Batch, id: str, staff: str) -> bool:
-    """It is not done; false if it was done already."""
+    """It is not done; false if it was done already. Raises Refused: forbidden, to whoever others dismiss by it."""
+    others = [each for each in pending(batch.connection, 0.0) if each.id == id and each.staff != staff]
+    if ("dismiss", {"name": staff}) in [(each.action, each.arguments) for each in others]:
+        raise Refused("forbidden")
     intent = _taken(batch.connection, id)
     if intent:
         about = {"customer": intent.arguments["customer"]} if "customer" in intent.arguments else {}

@@ -379,6 +379,20 @@ def test_taken_back_is_not_done(shop: World) -> None:
     assert notes(shop) == ["take_back"]
 
 
+def test_nobody_takes_back_their_own_dismissal(shop: World) -> None:
+    def hire(batch: Batch) -> None:
+        people = [("kim", "manager", ""), ("lee", "clerk", "")]
+        batch.connection.executemany("INSERT INTO person VALUES (?, ?, ?)", people)
+
+    assert refusal(shop, hire) is None
+    shop.intend("dismiss", name="lee")
+    (intent,) = shop.gateway.intents.pending(shop.gateway.reader)
+    assert refusal(shop, lambda batch: intents.take_back(batch, intent.id, "lee")) == "forbidden"
+    assert len(shop.gateway.intents.pending(shop.gateway.reader)) == 1
+    assert refusal(shop, lambda batch: intents.take_back(batch, intent.id, "kim")) is None
+    assert (notes(shop), shop.model.intents.pop(intent.id)[0]) == (["take_back"], "dismiss")
+
+
 def test_what_cannot_be_done_any_more_is_not_done(shop: World) -> None:
     item = bought(shop)
     shop.intend("remove", id=item)
