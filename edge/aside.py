@@ -33,11 +33,15 @@ class Aside:
 
 
 def put(connection: sqlite3.Connection, sink: str, refused: Iterable[tuple[int, str]]) -> None:
-    """Puts rows aside, each with the reason. An app that refused is not pushed to by itself any more."""
+    """Puts rows aside, each with the reason. An app that refused is not pushed to by itself any more.
+
+    What is no open push any more, as it was removed, confirmed or withdrawn meanwhile, is not wanted by any cart.
+    """
     for seq, reason in refused:
-        connection.execute("INSERT OR REPLACE INTO aside VALUES (?, ?, ?, 0)", (sink, seq, reason))
-        if sink == "cart":
-            connection.execute("DELETE FROM open_push WHERE seq = ?", (seq,))
+        if sink == "cart" and not connection.execute("DELETE FROM open_push WHERE seq = ?", (seq,)).rowcount:
+            drop(connection, sink, [seq])
+        else:
+            connection.execute("INSERT OR REPLACE INTO aside VALUES (?, ?, ?, 0)", (sink, seq, reason))
 
 
 def again(connection: sqlite3.Connection, sink: str, seqs: Iterable[int], why: int) -> None:

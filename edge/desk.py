@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from edge import directory
 from edge.attribution import Attribution
-from edge.database import Database
+from edge.database import Database, DatabaseError
 from edge.model import Outcome, Scan, Tap
 
 
@@ -25,10 +25,12 @@ class Desk:
 
     async def read(self, reading: Tap | Scan) -> None:
         """A reading without raw identifiers. With no page to show it the cue is *cannot*: nothing came of it."""
-        found = await asyncio.to_thread(self.look_up, reading)
-        shown = self.tell(found)
-        heard: Outcome = "unknown" if found["kind"] == "unknown" else "accepted"
-        self.cue(reading.read_point, heard if shown else "cannot")
+        cue: Outcome = "cannot"
+        with suppress(DatabaseError):  # it cannot be looked up now
+            found = await asyncio.to_thread(self.look_up, reading)
+            if self.tell(found):
+                cue = "unknown" if found["kind"] == "unknown" else "accepted"
+        self.cue(reading.read_point, cue)
 
     def look_up(self, reading: Tap | Scan) -> dict[str, Any]:
         """What the reading is, as the page's `Desk`. Also a customer without consents may be helped."""

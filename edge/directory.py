@@ -63,7 +63,7 @@ _Name = Annotated[str, Meta(max_length=10_000)]  # longer events no broker takes
 
 
 class _ProductValue(Struct):
-    """What of a product goes into events; the rest is kept, and read by nobody here."""
+    """What of a product goes into events; the rest is kept as it is, for staff to see."""
 
     name: _Name | dict[str, _Name]
     price: _Price | None = None
@@ -148,6 +148,7 @@ def bind(connection: sqlite3.Connection, pseudonym: str, customer: str | None, s
     ).fetchone()
     values = (pseudonym, found[0] if found else "nfc", customer, seq)
     connection.execute("INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, NULL)", values)
+    _forget_void(connection)
 
 
 def take_back(connection: sqlite3.Connection, seqs: Iterable[int]) -> dict[str, bool]:
@@ -299,6 +300,7 @@ def _values(kind: str, key: str, raw: Raw) -> tuple[Any, ...]:
             if len(key) != 14 or not key.isdecimal():
                 raise ValueError(f"a product whose key is no GTIN-14: {key!r}")
             msgspec.json.decode(raw, type=_ProductValue)
+            msgspec.json.decode(raw)  # the rest too: staff are shown it
             return (bytes(raw),)
 
 
@@ -325,6 +327,15 @@ def _replace(connection: sqlite3.Connection, generation: int, effects: Effects) 
     connection.execute("DELETE FROM binding WHERE named = ?", (generation,))
     _keep(connection, "generation", generation)
     connection.execute("DELETE FROM meta WHERE key IN ('filling', 'doubted')")
+    _forget_void(connection)
+
+
+def _forget_void(connection: sqlite3.Connection) -> None:
+    """That staff took a band means nothing where the feed gives it to nobody; it would outlive whoever had the band."""
+    connection.execute(
+        "DELETE FROM binding WHERE customer IS NULL AND NOT EXISTS (SELECT 1 FROM identifier i WHERE i.generation IN"
+        " (SELECT value FROM meta WHERE key IN ('generation', 'filling')) AND i.pseudonym = binding.pseudonym)"
+    )
 
 
 def _unheard_of(connection: sqlite3.Connection, generation: int, old: int, effects: Effects) -> list[tuple[str, bool]]:
@@ -344,7 +355,7 @@ def _withdraw(connection: sqlite3.Connection, customers: list[tuple[str, bool]],
     for id, deleted in customers:
         effects.withdrawn[id] = deleted or effects.withdrawn.get(id, False)
     found = connection.execute(
-        "SELECT k.pseudonym, k.customer FROM known k JOIN json_each(?) c ON c.value = k.customer",
+        "SELECT pseudonym, customer FROM known WHERE customer IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode([id for id, _ in customers]).decode(),),
     )
     effects.pseudonyms.update((pseudonym, effects.withdrawn[id]) for pseudonym, id in found)

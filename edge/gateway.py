@@ -17,7 +17,7 @@ from edge import aside, control, directory, journal, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
-from edge.database import Database, Full
+from edge.database import Database, DatabaseError, Full
 from edge.desk import Desk
 from edge.devices import Devices
 from edge.directory import Page
@@ -318,7 +318,7 @@ class Gateway:
             if not isinstance(forwarder.sink, Cart):
                 forwarder.backoff.nudge()
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _aside(self, work: Coroutine[Any, Any, object]) -> None:
         """Work that nothing waits for; at the end nobody sees it any more."""
         if self._stopping:
             work.close()
@@ -375,7 +375,6 @@ class Gateway:
             status=self._conditions,
             floor=self._floor,
             history=self._last_hour,
-            wake=self._wake,
             pull=self._pull_now,
             restart=self._devices.restart,
             beep=self._devices.beep,
@@ -417,7 +416,8 @@ class Gateway:
 
     async def _count(self) -> None:
         while True:
-            await self._last_hour()
+            with suppress(DatabaseError):  # what can be read later is counted then
+                await self._last_hour()
             await asyncio.sleep(_COUNT)
 
     def _train(self, read_point: str, on: bool) -> None:

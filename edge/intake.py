@@ -93,6 +93,10 @@ class TooBig(Full):
     """There was room, but not for all of this."""
 
 
+class Fault(Full):
+    """The work has a fault: to the others it is as if the disk had not taken it, but it never will."""
+
+
 Work = Callable[[Batch], _T]
 _Entry = tuple[Work[Any], asyncio.Future[Any]]
 
@@ -173,7 +177,7 @@ class Intake:
     async def submit(self, work: Work[_T], *, patient: bool = False) -> asyncio.Future[_T]:
         """Puts `work` in line, waiting only for room; await the result for the commit.
 
-        The result raises `Full` if the disk had no room, and then nothing was kept. Patient work waits for a
+        The result raises `Full` if the disk had no room, or `Fault`; then nothing was kept. Patient work waits for a
         commit to ride with, PATIENCE seconds at most.
         """
         await self._room.acquire()
@@ -182,13 +186,17 @@ class Intake:
         self._stirred.set()
         return future
 
-    async def insist(self, work: Work[_T]) -> _T:
-        """Does `work` as soon as the disk takes it."""
+    async def insist(self, work: Work[object]) -> bool:
+        """Does `work` as soon as the disk takes it; false if it has a fault and is given up."""
         while True:
             try:
-                return await (await self.submit(work))
+                await (await self.submit(work))
+            except Fault:
+                return False
             except Full:
                 await asyncio.sleep(FULL)
+            else:
+                return True
 
     def advance(self, sink: str, seq: int) -> None:
         """The sink has everything up to `seq`."""
@@ -272,7 +280,7 @@ class Intake:
                 future.set_result(result)
 
     async def _refused(self, works: list[_Entry], error: Exception) -> None:
-        """Each work alone. What does not go then, for the disk or for a fault in it, fails with Full."""
+        """Each work alone. What does not go then fails with Full, or with Fault."""
         self._full_until = self.clock.instant() + FULL
         if isinstance(error, Full):
             self._say(None if isinstance(error, TooBig) else str(error))
@@ -281,7 +289,7 @@ class Intake:
         elif len(works) == 1:
             log.error("a fault in what is to be kept; it is refused, and the rest goes on", exc_info=error)
         if len(works) == 1 and not works[0][1].done():
-            works[0][1].set_exception(Full(str(error)))
+            works[0][1].set_exception((Full if isinstance(error, Full) else Fault)(str(error)))
         elif len(works) > 1:
             for work in works:
                 await self._commit([work])

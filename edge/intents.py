@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 WAIT = 10.0
 """Seconds in which it can be taken back."""
 _SHOWN = ("customer", "gtin", "name")
+_ORIGIN = "(SELECT origin FROM boot ORDER BY n DESC LIMIT 1)"
+"""Of this boot, see `edge.journal.Boot`, also in the commit in which the clock becomes right and it moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,21 @@ _ACTIONS = {
 def put(batch: Batch, action: str, arguments: Mapping[str, Any], staff: str) -> Intent:
     """Does the action with these arguments in WAIT seconds; one that waits already is the same. Raises Refused."""
     asked = {**arguments, **_ACTIONS[action].look(batch.connection, **arguments)}
-    now = batch.journal.elapsed(batch.now.instant)
+    now = batch.now.instant
     for intent in pending(batch.connection, now):
         if (intent.action, intent.arguments) == (action, asked):
             return intent
     id = uuid7()
     values = (id, now + WAIT, action, staff, msgspec.json.encode(asked))
-    batch.connection.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?)", values)
+    batch.connection.execute(f"INSERT INTO intent VALUES (?, {_ORIGIN} + ?, ?, ?, ?)", values)
     return Intent(id, action, staff, WAIT, asked)
 
 
 def take_back(batch: Batch, id: str, staff: str) -> bool:
-    """It is not done; false if it was done already."""
+    """It is not done; false if it was done already. Raises Refused: forbidden, to whoever others dismiss by it."""
+    others = [each for each in pending(batch.connection, 0.0) if each.id == id and each.staff != staff]
+    if ("dismiss", {"name": staff}) in [(each.action, each.arguments) for each in others]:
+        raise Refused("forbidden")
     intent = _taken(batch.connection, id)
     if intent:
         about = {"customer": intent.arguments["customer"]} if "customer" in intent.arguments else {}
@@ -88,8 +93,10 @@ def take_back(batch: Batch, id: str, staff: str) -> bool:
 
 
 def pending(connection: sqlite3.Connection, now: float) -> list[Intent]:
-    """What waits, the next first; `now` in elapsed seconds."""
-    found = connection.execute("SELECT id, action, staff, due - ?, arguments FROM intent ORDER BY due, id", (now,))
+    """What waits, the next first; `now` on this boot's CLOCK_BOOTTIME."""
+    found = connection.execute(
+        f"SELECT id, action, staff, due - {_ORIGIN} - ?, arguments FROM intent ORDER BY due, id", (now,)
+    )
     return [_intent(row) for row in found]
 
 
@@ -105,7 +112,7 @@ class Intents:
 
     def pending(self, connection: sqlite3.Connection) -> list[Intent]:
         """What waits now, the next first."""
-        return pending(connection, self._intake.journal.elapsed(self._intake.clock.instant()))
+        return pending(connection, self._intake.clock.instant())
 
     async def run(self) -> None:
         """For ever. What the disk does not take is tried again until it does."""
@@ -120,13 +127,19 @@ class Intents:
                     for tell in self.changed:
                         tell()
                 if waiting and waiting[0].left <= 0:
-                    await self._intake.insist(partial(_do, id=waiting[0].id))
+                    await self._finish(waiting[0])
                     continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(waiting[0].left if waiting else None):
                         await self._committed.wait()
         finally:
             reader.close()
+
+    async def _finish(self, intent: Intent) -> None:
+        """One with a fault is given up: it is not to keep those after it waiting."""
+        if not await self._intake.insist(partial(_do, id=intent.id)):
+            log.error("staff: %s is given up, there is a fault in it", intent.action)
+            await self._intake.insist(partial(_give_up, id=intent.id))
 
     def _look(self, _: list[Row]) -> None:
         self._committed.set()
@@ -142,6 +155,10 @@ def _do(batch: Batch, id: str) -> None:
         action.do(batch, **{name: intent.arguments[name] for name in action.takes}, staff=intent.staff)
     except Refused as refused:
         log.warning("staff: %s is not done after all: %s", intent.action, refused.code)
+
+
+def _give_up(batch: Batch, id: str) -> None:
+    _taken(batch.connection, id)
 
 
 def _taken(connection: sqlite3.Connection, id: str) -> Intent | None:

@@ -29,6 +29,10 @@ STEP = 200
 """Rows that are deleted in one transaction at most, so that nobody waits long for it."""
 
 _EVENTS = "kind NOT GLOB 'inside.*'"
+_ABOUT_ASIDE = (
+    f"(r.kind IN {tuple(sorted(PUSHED))} AND r.instant IS NULL AND EXISTS (SELECT 1 FROM aside a JOIN row o USING (seq)"
+    " WHERE lower(hex(o.id)) = replace(json_extract(CAST(r.body AS TEXT), '$.data.event'), '-', '')))"
+)
 _SHOWN = f"({_EVENTS} OR kind IN ('{HELD}', '{EXTENDED}', 'inside.staff'))"
 
 
@@ -181,13 +185,15 @@ class Journal:
     def _drop(self, connection: sqlite3.Connection, condition: str, value: float) -> int:
         """Deletes a step of delivered rows, oldest first, up to the first that does not meet the condition.
 
-        Of what goes to a cart `open_push` knows more than its cursor.
+        Of what goes to a cart `open_push` knows more than its cursor. What staff made of an event that is aside stays
+        with it, or they could do it twice.
         """
         found = connection.execute(
             f"SELECT r.seq, {condition} FROM row r JOIN boot b ON b.n = r.boot"
             " WHERE r.seq <= ? AND r.seq < (SELECT max(seq) FROM row)"
             " AND NOT EXISTS (SELECT 1 FROM open_push p WHERE p.id = r.id)"
             " AND r.seq NOT IN (SELECT seq FROM held UNION SELECT seq FROM aside)"
+            f" AND NOT {_ABOUT_ASIDE}"
             f" ORDER BY r.seq LIMIT {STEP}",
             (value, delivered(connection, *(sink for sink in self.sinks if sink != "cart"))),
         )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from edge import catalogue, envelope, journal
-from edge.catalogue import DAY, SCANS
+from edge.catalogue import DAY
 from edge.floor import EXTENDED
 from edge.model import Row
 
@@ -20,10 +20,8 @@ GAP = 3600.0
 """Seconds without anything after which a visit is over."""
 LISTED = 100
 """Unclaimed scans at most."""
-MINUTES = 60
 
 _VISIT = ("customer.identified", "customer.resolved", "cart.item_added", EXTENDED, "presence.entered", "presence.left")
-_TAPS = ("customer.identified", "tap.unknown", EXTENDED)
 _GENERATION = "(SELECT value FROM meta WHERE key = 'generation')"
 _EVENT = "json_extract(CAST(body AS TEXT), '$.data.event')"
 
@@ -125,22 +123,6 @@ def export(connection: sqlite3.Connection, id: str, exported: str) -> dict[str, 
         "rows": [rows[seq] for seq in sorted(rows)],
         "exported": exported,
     }
-
-
-def minutes(connection: sqlite3.Connection, now: float) -> dict[str, list[int]]:
-    """`taps` and `scans` in each of the 60 minutes before `now` (elapsed seconds), the newest last."""
-    counted = {"taps": [0] * MINUTES, "scans": [0] * MINUTES}
-    found = connection.execute(
-        f"SELECT kind IN {_TAPS}, min(b.origin + r.committed) FROM row r CROSS JOIN boot b ON b.n = r.boot"
-        f" WHERE r.seq >= ? AND r.instant IS NOT NULL AND (kind IN {_TAPS} OR kind IN {SCANS} AND {_EVENT} IS NULL)"
-        " GROUP BY r.id",
-        (journal.first_since(connection, now - MINUTES * 60),),
-    )
-    for tap, at in found:
-        ago = int((now - at) // 60)
-        if 0 <= ago < MINUTES:
-            counted["taps" if tap else "scans"][MINUTES - 1 - ago] += 1
-    return counted
 
 
 def _record(connection: sqlite3.Connection, id: str) -> dict[str, Any] | None:

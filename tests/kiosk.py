@@ -211,7 +211,6 @@ async def kiosk(
             status=nothing,
             floor=lambda: FLOOR,
             history=nothing,
-            wake=lambda: None,
             pull=lambda: None,
             restart=lambda driver: called("restart", driver),
             beep=lambda driver: called("beep", driver),

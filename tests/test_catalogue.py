@@ -178,6 +178,18 @@ def test_what_is_shown_is_what_the_platform_gave(feed: Feed, database: Database)
         assert catalogue.name(connection, gtin(99), "en") is None
 
 
+@pytest.mark.parametrize("stock", [b"1e999", b'"\xff"'], ids=ascii)
+def test_what_cannot_be_shown_is_refused_and_hides_no_other(feed: Feed, database: Database, stock: bytes) -> None:
+    """Of what goes into no event, too: one such product would make a fault of each search that finds it."""
+    value = json.dumps(product(1, "우유", stock="?")).encode().replace(b'"?"', stock)
+    bad = Page("1", True, [Raw(value)])
+    database.write_now(lambda connection: directory.apply(connection, bad, None))
+    feed.cursor = "1"
+    feed.page(product(3, SHELF[3]))
+    with closing(database.reader()) as connection:
+        assert [each["gtin"] for each in catalogue.products(connection, "우유")] == [gtin(3)]
+
+
 def test_a_text_lives_and_goes_with_its_product(
     feed: Feed, database: Database, found: Callable[[str], list[int]]
 ) -> None:

@@ -98,3 +98,12 @@ def test_nothing_of_it_is_kept(counter: Counter, tmp_path: Path) -> None:
 def test_without_a_page_nothing_came_of_it(counter: Counter) -> None:
     counter.open = False
     assert counter.read(Tap(read_point="desk", value=BANDS["ann"]))[1] == "cannot"
+
+
+def test_what_cannot_be_looked_up_now_ends_nothing(counter: Counter) -> None:
+    path = counter.world.gateway.database.path
+    path.rename(away := path.with_name("away"))
+    counter.told.append({})
+    assert counter.read(Tap(read_point="desk", value=BANDS["ann"])) == ({}, "cannot")
+    away.rename(path)
+    assert counter.read(Tap(read_point="desk", value=BANDS["ann"]))[1] == "accepted"

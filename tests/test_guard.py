@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import ClientError
+from msgspec import Raw
 
-from edge import plan
+from edge import directory, plan
+from edge.directory import Page
 from edge.kiosk.guard import LEAST
 from edge.kiosk.problems import CODES
 from kiosk import DOCUMENT, FLOOR, ROLES, SECRET, Kiosk, kiosk
@@ -276,6 +278,32 @@ async def test_a_viewer_sees_no_shopper(page: Kiosk) -> None:
     assert "c-2" in (await hands["clerk"].ask("GET", "/api/floor")).text
 
 
+async def test_a_rehearsal_is_no_visit(page: Kiosk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever rehearses with a shopper's band does not make the shopper be there: nothing can be given to them."""
+    hands = await page.staff()
+    with_band = {**FLOOR["read_points"][0], "training": 60.0}
+    change = {"kind": "customer", "op": "upsert", "key": "c-1", "value": {"cart": "k", "consents": ["cart"]}}
+    feed = Page("1", False, [Raw(json.dumps(change))])
+    await page.database.write(lambda connection: directory.apply(connection, feed, None))
+
+    async def seen() -> tuple[Any, Any]:
+        found = await hands["clerk"].ask("GET", "/api/shoppers")
+        return found.json["shoppers"], (await hands["clerk"].ask("GET", "/api/shoppers/c-1")).json["sessions"]
+
+    there = {"id": "c-1", "display": None, "here": ["till-1"]}
+    assert await seen() == ([there], [{"read_point": "till-1", "left_seconds": 30.0}])
+    monkeypatch.setitem(FLOOR, "read_points", [with_band])
+    assert await seen() == ([], [])
+
+
+async def test_there_is_no_training_at_the_desk(page: Kiosk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read there is kept nowhere anyhow."""
+    boss = await page.manager()
+    assert (await boss.ask("PUT", "/api/read-points/till-1/training", {"on": True})).status == 200
+    monkeypatch.setitem(FLOOR, "read_points", [{**FLOOR["read_points"][0], "desk": True}])
+    assert (await boss.ask("PUT", "/api/read-points/till-1/training", {"on": True})).code == "not-found"
+
+
 async def test_files_are_packed_and_asked_for_once(page: Kiosk) -> None:
     browser = await page.browser()
     document = await browser.ask("GET", "/api/openapi.yaml")
@@ -291,9 +319,11 @@ async def test_raw_requests(page: Kiosk) -> None:
     cookie = f"cartwire={next(iter(boss.client.cookie_jar)).value}"
     host, _, port = page.base.removeprefix("http://").partition(":")
 
-    def sent(body: bytes) -> tuple[int, Any]:
+    def sent(body: bytes, **more: str) -> tuple[int, Any]:
         with closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
-            headers = {"Cookie": cookie, "X-CSRF-Token": boss.csrf, "Content-Type": "application/json"}
+            headers = {"Cookie": cookie, "X-CSRF-Token": boss.csrf, "Content-Type": "application/json"} | {
+                name.replace("_", "-"): value for name, value in more.items()
+            }
             connection.request("PUT", "/api/people/kim", body, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
@@ -301,3 +331,9 @@ async def test_raw_requests(page: Kiosk) -> None:
     for body in (b"", b"{", b"\xff", b'"\\ud800"', b"[" * 60_000, b"nan"):
         status, problem = await asyncio.to_thread(sent, body)
         assert (status, problem["code"]) == (400, "bad-request"), body[:10]
+    for odd in ({"X_CSRF_Token": "\xff"}, {"Cookie": "cartwire=\xff"}, {"Origin": "\xff"}, {"Content_Type": "\xff"}):
+        status, _ = await asyncio.to_thread(sent, b"{}", **odd)
+        assert 400 <= status < 500, odd
+    with closing(http.client.HTTPConnection(host, int(port), timeout=5)) as connection:
+        await asyncio.to_thread(connection.request, "GET", "/api/session", headers={"Cookie": "cartwire=\xff"})
+        assert (await asyncio.to_thread(connection.getresponse)).status == 200

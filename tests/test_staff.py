@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import edge.database
-from edge import intents, salvage, staff
+from edge import aside, intents, salvage, staff
+from edge.database import Full
 from edge.envelope import milliseconds
-from edge.intake import Batch
+from edge.intake import Batch, Fault
+from model import Boot
 from simulated.shoppers import IDENTIFIERS
 
 if TYPE_CHECKING:
@@ -126,6 +128,20 @@ def test_an_item_that_no_app_has_yet_is_not_pushed_after_its_removal(shop: World
     shop.judge.last()
 
 
+def test_what_was_removed_while_the_broker_refused_it_is_not_put_aside(shop: World) -> None:
+    """Else it stands there as refused, and whoever has all of that tried again pushes it after its removal."""
+    shop.broker.faults = ["mute"]
+    item = bought(shop)
+    mid = shop.broker._mid
+    shop.staff("remove", id=item)
+    assert shop.broker._connection
+    shop.gateway.loop.call_soon(shop.broker._connection.answered, mid, 0x90)
+    shop.wait(2.0)
+    assert aside.listed(shop.gateway.reader) == []
+    assert last(shop, "cart.item_removed") in shop.broker.stored
+    shop.judge.last()
+
+
 def test_an_unconfirmed_item_is_pushed_again_at_once(shop: World) -> None:
     shop.broker.acking = False
     item = bought(shop)
@@ -157,6 +173,20 @@ def test_an_unclaimed_scan_is_given_once(shop: World) -> None:
     assert code(shop, "give", scan, "c-2") == "already-given"
     shop.wait(60.0)
     shop.judge.last()
+
+
+def test_what_the_platform_refused_is_not_given_again_when_the_gift_is_pruned(shop: World) -> None:
+    """What is aside stays, however old; so does what was made of it."""
+    scan = left_over(shop)
+    shop.wait(2.0)
+    refused = [(json.loads(shop.witness.bodies[scan])["seq"], "no")]
+    assert refusal(shop, lambda batch: aside.put(batch.connection, "platform", refused)) is None
+    shop.see(("till-1", "ann"), ("till-2", "ben"))
+    shop.staff("give", "c-1", id=scan)
+    shop.see(("till-3", "product"))
+    shop.wait(2.0)
+    assert refusal(shop, lambda batch: batch.journal.drop_delivered(batch.connection, 1e9)) is None
+    assert code(shop, "give", scan, "c-2") == "already-given"
 
 
 def test_a_gift_is_no_reading(shop: World) -> None:
@@ -269,6 +299,20 @@ def test_an_erased_shopper_leaves_nothing(shop: World) -> None:
     assert len(rows(shop, "tap.unknown")) == 1
 
 
+def test_of_a_band_that_was_given_and_taken_nothing_is_left_either(shop: World) -> None:
+    shop.see(("till-1", "dan"), ("till-1", "product"))
+    shop.staff("bind", "c-1", DAN)
+    shop.staff("unbind", "c-1", DAN)
+    shop.staff("erase", "c-1")
+    for _ in range(2):
+        shop.gateway.upkeep.stirred.set()
+        shop.wait(60.0)
+    reader = shop.gateway.reader
+    tables = [name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert [(name, row) for name in tables for row in reader.execute(f"SELECT * FROM {name}") if holds(row, DAN)] == []
+    shop.judge.last()
+
+
 def holds(row: tuple[object, ...], text: str) -> bool:
     return any(text in (value.decode("latin-1") if isinstance(value, bytes) else str(value)) for value in row)
 
@@ -290,6 +334,24 @@ def test_what_destroys_waits_ten_seconds(shop: World, then: str) -> None:
     assert milliseconds(removed["at"]) - milliseconds(rows(shop, "cart.item_added")[0]["at"]) >= 10_000
     shop.wait(60.0)
     shop.judge.last()
+
+
+def test_the_clock_becoming_right_in_the_same_commit_takes_no_time_away(shop: World) -> None:
+    """A gap between two boots that is known then moves the clock that runs on across boots."""
+    shop.kill()
+    shop.clocks = shop.clocks.reboot(3600.0, ok=False)
+    shop.model.reboot(Boot(shop.clocks.boot, gap=3600.0), shop.clocks.instant, ok=False)
+    shop.start()
+    shop.clocks.synchronise()
+    shop.model.right(shop.clocks.at_zero - shop.clocks.base)
+    shop.gateway.upkeep.stirred.set()
+    shop.intend("close")
+    (intent,) = shop.gateway.intents.pending(shop.gateway.reader)
+    assert (intent.left, len(rows(shop, "clock.adjusted"))) == (10.0, 1)
+    shop.wait(9.0)
+    assert notes(shop) == []
+    shop.wait(1.5)
+    assert notes(shop) == ["close"]
 
 
 def test_taken_back_is_not_done(shop: World) -> None:
@@ -317,6 +379,20 @@ def test_taken_back_is_not_done(shop: World) -> None:
     assert notes(shop) == ["take_back"]
 
 
+def test_nobody_takes_back_their_own_dismissal(shop: World) -> None:
+    def hire(batch: Batch) -> None:
+        people = [("kim", "manager", ""), ("lee", "clerk", "")]
+        batch.connection.executemany("INSERT INTO person VALUES (?, ?, ?)", people)
+
+    assert refusal(shop, hire) is None
+    shop.intend("dismiss", name="lee")
+    (intent,) = shop.gateway.intents.pending(shop.gateway.reader)
+    assert refusal(shop, lambda batch: intents.take_back(batch, intent.id, "lee")) == "forbidden"
+    assert len(shop.gateway.intents.pending(shop.gateway.reader)) == 1
+    assert refusal(shop, lambda batch: intents.take_back(batch, intent.id, "kim")) is None
+    assert (notes(shop), shop.model.intents.pop(intent.id)[0]) == (["take_back"], "dismiss")
+
+
 def test_what_cannot_be_done_any_more_is_not_done(shop: World) -> None:
     item = bought(shop)
     shop.intend("remove", id=item)
@@ -336,6 +412,33 @@ def test_what_waits_for_room_is_done_then(shop: World) -> None:
     shop.wait(2.0)
     assert len(rows(shop, "cart.item_removed")) == 1
     shop.judge.last()
+
+
+def test_a_fault_in_one_thing_ends_nothing_else(shop: World) -> None:
+    """Such as what a newer version has left behind: it is given up, and what comes after it is done."""
+    item = bought(shop)
+
+    def left_behind(batch: Batch) -> None:
+        batch.connection.execute("INSERT INTO intent VALUES ('1', 0, 'teleport', 'kim', x'7B7D')")
+
+    assert refusal(shop, left_behind) is None
+    shop.intend("remove", id=item)
+    shop.gateway.run_to(shop.clocks.instant + 11.0)
+    assert len(rows(shop, "cart.item_removed")) == 1
+    assert shop.gateway.intents.pending(shop.gateway.reader) == []
+
+
+def test_staff_are_not_told_that_the_disk_is_full_where_there_is_a_fault(shop: World) -> None:
+    told: list[Exception] = []
+
+    async def ask() -> None:
+        try:
+            await staff.ask(shop.gateway.intake, lambda batch: batch.floor["nowhere"])
+        except Full as error:
+            told.append(error)
+
+    shop.gateway.do(ask())
+    assert [type(error) for error in told] == [Fault]
 
 
 def test_a_person_is_dismissed_but_not_the_last_manager(shop: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import resource
 import sqlite3
 import time
 from contextlib import closing
@@ -44,6 +45,26 @@ async def cookie(store: Store) -> str:
         answer = await browser.post(f"{base}/{path}", json=body, headers=token)
         assert answer.status in (200, 201), await answer.text()
         return "; ".join(f"{one.key}={one.value}" for one in browser.cookie_jar)
+
+
+async def test_where_no_file_can_be_opened_the_shop_goes_on(tmp_path: Path, ended: ExitStack) -> None:
+    """As when somebody has opened more connections to the page than the daemon may have files."""
+    store = Store(tmp_path / "store")
+    ended.callback(store.close)
+    store.start()
+    await asyncio.to_thread(store.ready)
+    page = Page(f"http://127.0.0.1:{store.port}/api/events")
+    async with page.open(Cookie=await cookie(store)):
+        await page.until(lambda: bool(page.of("status")))
+        limits = resource.prlimit(store.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        await asyncio.to_thread(until, lambda: "is not known" in store.log.read_text(), "a report that fails", 10)
+        await asyncio.to_thread(store.scan, 1)
+        await page.until(lambda: "inside.scan_held" in [row["kind"] for row in page.rows])
+        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, limits)
+        told = len(page.of("status"))
+        await page.until(lambda: len(page.of("status")) > told)
+    assert store.running
 
 
 def shown(store: Store) -> list[int]:

@@ -74,9 +74,7 @@ def work(world: World, work: Callable[[Batch], object]) -> None:
 
 def remove(world: World, item: dict[str, Any]) -> None:
     """Staff undo a scan."""
-    data = {"event": item["id"], "customer": "c-1", "cart": "cart-of-c-1", "session": "s", "read_point": "till-1"}
-    data |= {"gtin": item["gtin"], "quantity": 1, "staff": "kim"}
-    work(world, lambda batch: batch.write([Row("cart.item_removed", batch.now, data, live=False)]))
+    world.staff("remove", id=item["id"])
 
 
 def test_what_becomes_of_an_item(shop: World) -> None:
@@ -124,9 +122,8 @@ def test_a_visit_ends_where_nothing_happened_for_an_hour(shop: World) -> None:
 
 def test_bands_also_those_that_staff_gave(shop: World) -> None:
     given, lost = IDENTIFIERS["cho"], IDENTIFIERS["ben"]
-    for pseudonym, whose in ((given, "c-1"), (lost, None)):
-        values = (pseudonym, "nfc", whose)
-        work(shop, lambda batch, v=values: batch.connection.execute("INSERT INTO binding VALUES (?, ?, ?, 1)", v))
+    shop.staff("bind", "c-1", given)
+    shop.staff("unbind", "c-2", lost)
     bands = {band["pseudonym"]: band["by_staff"] for band in shown(shop)["bands"]}
     assert bands == {given: True, IDENTIFIERS["ann"]: False}
     assert shown(shop, "c-2")["bands"] == []
@@ -161,9 +158,8 @@ def test_unclaimed_scans_until_they_are_given(shop: World) -> None:
     assert [line["gtin"] for line in catalogue.missing(shop.gateway.reader, now(shop))] == [
         scan["gtin"] for scan in scans[:2]
     ]
-    data = {"customer": "c-1", "cart": "cart-of-c-1", "session": "s", "read_point": "till-2", "quantity": 1}
-    data |= {"gtin": scans[0]["gtin"], "symbology": None, "product": None, "event": scans[0]["id"], "staff": "kim"}
-    work(shop, lambda batch: batch.write([Row("cart.item_added", batch.now, data, live=False)]))
+    shop.see(("till-2", "ann"))
+    shop.staff("give", "c-1", id=scans[0]["id"])
     assert visits.unclaimed(shop.gateway.reader, now(shop)) == [
         replaced | {"product": name} for replaced, name in zip(scans[1:], (None, "우유"), strict=True)
     ]
@@ -186,20 +182,6 @@ def test_what_the_catalogue_lacks_until_it_has_it(shop: World) -> None:
     shop.broker.nudge()
     wait(shop, 2.0)
     assert catalogue.missing(shop.gateway.reader, now(shop)) == []
-
-
-def test_taps_and_scans_by_the_minute(shop: World) -> None:
-    shop.see(("till-1", "product"))
-    shop.see(("till-1", "ann"))  # claims what was scanned before it: one scan still
-    shop.wait(120.0)
-    shop.see(("till-1", "dan"), ("till-1", "product"), ("till-1", "product"))
-    shop.wait(5.0)
-    shop.see(("till-1", "dan"))
-    counted = visits.minutes(shop.gateway.reader, now(shop))
-    assert {name: figures[-3:] for name, figures in counted.items()} == {"taps": [1, 0, 2], "scans": [1, 0, 2]}
-    assert {len(figures) for figures in counted.values()} == {60}
-    shop.wait(HOUR + 60.0)
-    assert visits.minutes(shop.gateway.reader, now(shop)) == {"taps": [0] * 60, "scans": [0] * 60}
 
 
 def test_the_export_has_all_of_one_and_nothing_of_others(shop: World) -> None:

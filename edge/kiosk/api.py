@@ -43,8 +43,8 @@ async def end_session(call: Call) -> web.Response:
 
 async def train(call: Call) -> web.Response:
     read_point, body = call.path("read_point"), await call.body(_Training)
-    if read_point not in [point["read_point"] for point in call.shop.floor()["read_points"]]:
-        raise Problem("not-found")
+    if read_point not in [point["read_point"] for point in call.shop.floor()["read_points"] if not point["desk"]]:
+        raise Problem("not-found")  # of the desk nothing is kept anyhow
     await call.note("train", read_point=read_point, on=body.on)
     call.shop.train(read_point, body.on)
     return answer(_floor(call))
@@ -55,8 +55,7 @@ async def read_at_desk(call: Call) -> web.Response:
 
 
 async def get_intents(call: Call) -> web.Response:
-    now = call.elapsed
-    pending = await call.read(lambda connection: intents.pending(connection, now))
+    pending = await call.read(call.shop.intents.pending)
     return answer({"intents": [intent.shown() for intent in pending]})
 
 

@@ -21,9 +21,8 @@ class History:
         minute = int(instant // 60)
         self._queues[minute] = max(queued, self._queues.get(minute, 0))
         self._counts[minute] = dict(counts)
-        for old in sorted(known for known in self._counts if known <= minute - MINUTES)[
-            :-1
-        ]:  # the last is counted from
+        past = sorted(known for known in self._counts if known <= minute - MINUTES)
+        for old in past[:-1]:  # the first minute that is told is counted from the last of these
             del self._counts[old], self._queues[old]
 
     def report(self, instant: float, now: float) -> dict[str, Any]:

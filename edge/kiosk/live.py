@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge.database import DatabaseError
 from edge.model import Outcome, Row
+
+log = logging.getLogger(__name__)
 
 LOOK = 0.25
 """Seconds between two looks for a state that has changed."""
@@ -68,11 +72,19 @@ class Live:
                 before, states = states, self._states()
                 if self.pages and (states != before or loop.time() >= due):
                     due = loop.time() + REPORT
-                    self.report = await self._status()
-                    self._turn("status")
+                    await self._tell_status()
         finally:
             self.closed = True
             self._stir()
+
+    async def _tell_status(self) -> None:
+        """Without a file left to open none is told, and pages see that they hear nothing."""
+        try:
+            self.report = await self._status()
+        except DatabaseError as error:
+            log.warning("how all parts are is not known: %s", error)
+        else:
+            self._turn("status")
 
     def open(self, page: Page) -> None:
         """From now on the page is told; floor and status are made anew for it."""

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from edge.database import Full
+from edge.intake import Fault
 from edge.staff import Refused
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ async def answered(request: web.Request, handler: _Handler) -> web.StreamRespons
         return _response(problem)
     except Refused as refused:
         return _response(Problem(refused.code))
+    except Fault:  # the intake has logged it
+        return _response(Problem("internal"))
     except Full:
         return _response(Problem("full"))
     except web.HTTPException as error:

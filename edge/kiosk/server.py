@@ -12,7 +12,7 @@ from aiohttp import web
 
 from edge import settings
 from edge.clock import boottime
-from edge.kiosk import api, feed, metrics, problems, shoppers
+from edge.kiosk import api, metrics, problems, shoppers, stream
 from edge.kiosk.call import LARGEST, Call
 from edge.kiosk.entry import Entry
 from edge.kiosk.files import HERE, Files
@@ -111,7 +111,7 @@ async def serve(
     async def events(call: Call) -> web.StreamResponse:
         assert call.person
         person, token = call.person, call.token
-        return await feed.stream(call.request, call.shop, person.role, lambda: sessions.person(token) == person)
+        return await stream.stream(call.request, call.shop, person.role, lambda: sessions.person(token) == person)
 
     entry = Entry(kiosk, sessions, setup, now)
     for name, method, path, operation in [*_operations(entry), ("getEvents", "GET", "/api/events", events)]:

@@ -36,10 +36,10 @@ class Sessions:
     _open: dict[str, Session] = field(default_factory=dict)
 
     def csrf(self, token: str) -> str:
-        return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, _bytes(token), hashlib.sha256).hexdigest()
 
     def is_csrf(self, token: str, csrf: str) -> bool:
-        return bool(token) and hmac.compare_digest(self.csrf(token).encode(), csrf.encode())
+        return bool(token) and hmac.compare_digest(_bytes(self.csrf(token)), _bytes(csrf))
 
     def begin(self, person: Person) -> str:
         """The token of a new session."""
@@ -79,3 +79,8 @@ class Sessions:
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)
+
+
+def _bytes(header: str) -> bytes:
+    """As it came: what is no UTF-8 there stands for itself."""
+    return header.encode(errors="surrogateescape")

@@ -29,8 +29,6 @@ class Shop:
     floor: Callable[[], dict[str, Any]]
     """Its `Floor`, with customers."""
     history: Callable[[], Awaitable[dict[str, Any]]]
-    wake: Callable[[], None]
-    """What is to be sent is sent now."""
     pull: Callable[[], None]
     restart: Callable[[str], bool]
     """Starts a driver again; False: there is none of that name."""

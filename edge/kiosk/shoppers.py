@@ -101,7 +101,7 @@ async def _shopper(call: Call, id: str) -> dict[str, Any]:
     found = await call.read(look)
     if found is None:
         raise Problem("not-found")
-    points = call.shop.floor()["read_points"]
+    points = _points(call)
     sessions = [
         {"read_point": point["read_point"], "left_seconds": point["session"]["left_seconds"]}
         for point in points
@@ -114,8 +114,14 @@ async def _shopper(call: Call, id: str) -> dict[str, Any]:
 def _there(call: Call) -> dict[str, list[str]]:
     """Where those are who hold a read point or are in a zone, by their ids."""
     there: dict[str, list[str]] = {}
-    for point in call.shop.floor()["read_points"]:
+    for point in _points(call):
         here = [*point["here"], *([point["session"]] if point["session"] else [])]
         for id in {each["customer"] for each in here if each["customer"]}:
             there.setdefault(id, []).append(point["read_point"])
     return there
+
+
+def _points(call: Call) -> list[dict[str, Any]]:
+    """The read points of the floor; a session of a rehearsal is none."""
+    points = call.shop.floor()["read_points"]
+    return [point if point["training"] is None else {**point, "session": None} for point in points]

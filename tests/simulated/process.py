@@ -198,7 +198,7 @@ class Process:
         self.faults += [] if self.disk.full else ["refused although there is room"]
         refused()
 
-    async def _insist(self, work: Any) -> None:
+    async def _insist(self, work: Any) -> bool:
         def told(batch: Batch) -> None:
             id = work.keywords["id"]
             found = batch.connection.execute("SELECT arguments FROM intent WHERE id = ?", (id,)).fetchone()
@@ -207,7 +207,7 @@ class Process:
                 self.disk.then.append(partial(self._done, id, there(batch.connection, about.get("seq"))))
             work(batch)
 
-        await self.intake.insist(told)
+        return await self.intake.insist(told)
 
     def _refused(self, batch: Batch, seqs: list[int]) -> None:
         self.attribution.refused(batch, seqs)

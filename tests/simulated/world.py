@@ -167,6 +167,8 @@ class World:
 
     def _done(self, id: str, exists: bool) -> None:
         self._look()
+        if id not in self.model.intents:  # nobody here has put it
+            return
         action, about, since, _ = self.model.intents.pop(id)
         assert self.model.age(since) + self.clocks.instant - self.model.now >= intents.WAIT, f"{action} came early"
         if exists:

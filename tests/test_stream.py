@@ -21,7 +21,7 @@ from edge import plan
 from edge.database import FILE, Database
 from edge.directory import Page as Changes
 from edge.gateway import Gateway
-from edge.kiosk.feed import PAGES, PATIENCE, ROWS, stream
+from edge.kiosk.stream import PAGES, PATIENCE, ROWS, stream
 from edge.model import Moment, Row, Scan, Tap
 from peers.day import SEED
 from peers.gtin import gtin13
