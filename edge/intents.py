@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 import msgspec
@@ -50,18 +51,22 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """`takes`: names of its arguments; `look` raises Refused or says what is shown; `do` takes the staff's name too."""
+    """`takes`: names of its arguments; `look` raises Refused or says what is shown; `do` takes the staff's name too.
+
+    `lapses`: seconds after it was due from which it is not what was wanted any more.
+    """
 
     takes: tuple[str, ...]
     look: Callable[..., dict[str, Any]]
     do: Callable[..., None]
+    lapses: float = inf
 
 
 _ACTIONS = {
     "remove": _Action(("seq", "id"), staffs.removable, staffs.remove),
     "unbind": _Action(("customer", "pseudonym"), staffs.unbindable, staffs.unbind),
     "erase": _Action(("customer",), staffs.erasable, staffs.erase),
-    "close": _Action((), lambda _: {}, staffs.close),
+    "close": _Action((), lambda _: {}, staffs.close, lapses=60.0),  # else it might end the next day's sessions
     "drop": _Action(("ids",), staffs.droppable, staffs.drop),
     "dismiss": _Action(("name",), staffs.dismissable, staffs.dismiss),
 }
@@ -85,7 +90,7 @@ def take_back(batch: Batch, id: str, staff: str) -> bool:
     others = [each for each in pending(batch.connection, 0.0) if each.id == id and each.staff != staff]
     if ("dismiss", {"name": staff}) in [(each.action, each.arguments) for each in others]:
         raise Refused("forbidden")
-    intent = _taken(batch.connection, id)
+    intent = _taken(batch, id)
     if intent:
         about = {"customer": intent.arguments["customer"]} if "customer" in intent.arguments else {}
         staffs.note(batch, staff, "take_back", what=intent.action, **about)
@@ -147,10 +152,13 @@ class Intents:
 
 def _do(batch: Batch, id: str) -> None:
     """With the end of the waiting, so that it is done once."""
-    intent = _taken(batch.connection, id)
+    intent = _taken(batch, id)
     if intent is None:
         return
     action = _ACTIONS[intent.action]
+    if -intent.left > action.lapses:
+        log.warning("staff: %s is not done: it is too late for it", intent.action)
+        return
     try:
         action.do(batch, **{name: intent.arguments[name] for name in action.takes}, staff=intent.staff)
     except Refused as refused:
@@ -158,12 +166,14 @@ def _do(batch: Batch, id: str) -> None:
 
 
 def _give_up(batch: Batch, id: str) -> None:
-    _taken(batch.connection, id)
+    _taken(batch, id)
 
 
-def _taken(connection: sqlite3.Connection, id: str) -> Intent | None:
-    found = connection.execute(
-        "DELETE FROM intent WHERE id = ? RETURNING id, action, staff, due, arguments", (id,)
+def _taken(batch: Batch, id: str) -> Intent | None:
+    """It waits no more."""
+    found = batch.connection.execute(
+        f"DELETE FROM intent WHERE id = ? RETURNING id, action, staff, due - {_ORIGIN} - ?, arguments",
+        (id, batch.now.instant),
     ).fetchall()
     return _intent(found[0]) if found else None
 

@@ -354,6 +354,15 @@ def test_the_clock_becoming_right_in_the_same_commit_takes_no_time_away(shop: Wo
     assert notes(shop) == ["close"]
 
 
+def test_a_store_is_not_closed_the_day_after(shop: World) -> None:
+    shop.intend("close")
+    shop.kill()
+    shop.start(down=71.0)
+    shop.wait(2.0)
+    assert notes(shop) == []
+    assert shop.gateway.intents.pending(shop.gateway.reader) == []
+
+
 def test_taken_back_is_not_done(shop: World) -> None:
     told: list[int] = []
     item = bought(shop)

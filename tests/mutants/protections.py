@@ -48,24 +48,15 @@ ACK_FIRST = Mutant(
 )
 
 GO_ON = Mutant(
-    "after a disk error it goes on", (Edit("edge/intake.py", "except Full as error:", ("except Exception as error:",)),)
+    "after a disk error it goes on", (Edit("edge/intake.py", "except Broken:", ("except NotImplementedError:",)),)
 )
-POST = 'answer = await self._platform.call("POST", "/v1/events"'
-CALL = "self._platform.call('POST', '/v1/events', body=body, content_type=CONTENT_TYPE)"
 DROP_REFUSED = Mutant(
     "a batch that met a 401 or 403 counts as delivered",
     (
         Edit(
             "sync/uplink.py",
-            POST,
-            (
-                "try:",
-                f"    answer = await {CALL}",
-                "except Unavailable as error:",
-                "    if error.state == 'refused':",
-                "        return Delivery(events[-1].seq)",
-                "    raise",
-            ),
+            "if error.retry_after is not None:",
+            ("if error.state == 'refused':", "    return Delivery(events[-1].seq)", SAME),
         ),
     ),
 )
@@ -74,21 +65,19 @@ NEW_IDS = Mutant(
     (
         Edit(
             "sync/uplink.py",
-            POST,
+            "posting = asyncio.create_task(",
             (
-                "import re, uuid",
+                "import gzip, re, uuid",
                 'other = lambda _: b\'"id":"%s"\' % str(uuid.uuid4()).encode()',
-                'body = re.sub(rb\'"id":"[0-9a-f-]{36}"\', other, body)',
-                f"answer = await {CALL}",
+                'body = re.sub(rb\'"id":"[0-9a-f-]{36}"\', other, gzip.decompress(ready.body))',
+                "ready = _Ready(ready.after, ready.events, gzip.compress(body), ready.more)",
+                SAME,
             ),
         ),
         Edit(
             "sync/uplink.py",
             "results = {result.id: result",
-            (
-                "known = [msgspec.json.decode(event.body, type=_Id).id for event in events]",
-                "results = dict(zip(known, answer.results))",
-            ),
+            ("results = dict(zip((id_of(event.body) for event in events), answer.results))",),
         ),
     ),
 )
