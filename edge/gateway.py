@@ -20,8 +20,6 @@ from edge.cues import Cues, late_cue
 from edge.database import Database, DatabaseError, Full
 from edge.desk import Desk
 from edge.devices import Devices
-from edge.directory import Page
-from edge.envelope import timestamp
 from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import Batch, Intake
@@ -30,9 +28,9 @@ from edge.kiosk import words
 from edge.kiosk.condition import Condition
 from edge.kiosk.history import History
 from edge.kiosk.live import Live
+from edge.links import Links
 from edge.model import Outcome, Row, Scan
 from edge.plan import Plan
-from edge.ports import Unavailable
 from edge.reception import Reception
 from edge.recorder import Recorder
 from edge.sound import Sound
@@ -42,14 +40,7 @@ from edge.training import Training, clear
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
 from edge.zones import Zones
-from sync.backoff import Backoff
-from sync.cart import Cart
-from sync.downlink import Downlink
-from sync.forwarder import Forwarder, Sink
-from sync.line import Line
 from sync.mqtt import Server
-from sync.platform import Platform
-from sync.uplink import Uplink
 
 if TYPE_CHECKING:
     from edge import settings
@@ -58,10 +49,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION = version("cartwire")
-_NO_ROOM = 60.0
-"""Seconds until a cache that did not fit is pulled again: each time it is written to the disk in vain."""
-NUDGES = 1.0
-"""Seconds between two nudges that are passed on."""
 _COUNT = 15.0
 """Seconds between two looks at how much waits, for the page's chart."""
 _DRAIN = 4.0
@@ -138,41 +125,12 @@ class Gateway:
         sounds = [Sound(tuple(shlex.split(config.cue.player)), config.cue.files)] if config.cue.files else []
         everywhere = [Cues("[cue]", sound) for sound in sounds]
         self._devices = Devices(plan.drivers, everywhere, lambda: clock.now().time)
-        self._cart: Cart | None = None
-        self._platform: Platform | None = None
-        self._downlink: Downlink | None = None
-        self._line: Line | None = None
-        sinks: list[Sink] = []
-        if config.platform:
-            self._platform = Platform(config.platform.url, plan.platform_token, plan.platform_tls)
-            self._downlink = Downlink(
-                self._platform,
-                store.id,
-                config.platform.poll,
-                partial(directory.position, self._reader),
-                self._apply,
-                self._restart_feed,
-                Backoff(),
-            )
-            self._line = Line(config.platform.url, plan.platform_tls, lambda: clock.now().time, self._pull_now)
-            limits = config.platform
-            sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
-        if server and config.cart:
-            nudge = self._nudge
-            names = store.id, store.gateway, VERSION
-            self._cart = Cart(server, *names, config.cart.max_age, self._intake, nudge)
-            sinks.append(self._cart)
-        refused = {"platform": self._attribution.refused}
-        self._forwarders = [
-            Forwarder(sink, database, self._intake, Backoff(), refused.get(sink.name, lambda *_: None))
-            for sink in sinks
-        ]
+        self._links = Links(plan, VERSION, server, database, self._intake, self._attribution, self._upkeep.stirred.set)
         self._condition = Condition(self._devices.beeping)
         self._history = History()
         self._known = self._intake.floor, self._intake.stays
         self._reports: asyncio.Queue[Row] = asyncio.Queue()
         self._background = asyncio.TaskGroup()
-        self._nudging: asyncio.TimerHandle | None = None
         self._stopping = False
         self.shop = self._shop(config.kiosk) if config.kiosk else None
         """What the staff's page may use, if there is one."""
@@ -180,8 +138,7 @@ class Gateway:
     async def run(self) -> None:
         """Drivers and sinks stop first, then what was read is committed, then the rest stops."""
         async with AsyncExitStack() as stack:
-            if self._platform:
-                await stack.enter_async_context(self._platform.opened())
+            await stack.enter_async_context(self._links.opened())
             intake = asyncio.create_task(self._intake.run(), name="intake")
             try:
                 async with self._background as group:
@@ -196,6 +153,7 @@ class Gateway:
                         last.add_done_callback(lambda done: done.cancelled() or done.exception())
                 intake.cancel()
                 await asyncio.wait((intake,))
+                self._links.close()
                 self._reader.close()
                 self._unwritten.close()
 
@@ -208,19 +166,13 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
-        sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._forwarders}
+        sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._links.forwarders}
         drivers = self._devices.healths()
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
-        if self._cart:
-            parts["sinks"]["cart"]["unknown_acks"] = self._cart.unknown_acks
-        if self._downlink and self._line:
-            line = self._line
-            parts["feed"] = {"reachable": self._downlink.reachable, "age_seconds": self._age()}
-            parts["line"] = {"up": line.up, "since": timestamp(line.since), "reason": line.reason}
         takes = {"trouble": self.trouble(), "refused": self._intake.trouble}
         return {
             "version": VERSION,
-            **parts,
+            **self._links.report(parts),
             **takes,
             "readings": self._reception.counts,
             "pages": len(self._live.pages),
@@ -251,7 +203,7 @@ class Gateway:
             return len(chosen)
 
         count = await (await self._intake.submit(work))
-        self._wake()
+        self._links.wake()
         return count
 
     def record(self) -> AsyncIterator[dict[str, Any]]:
@@ -260,27 +212,20 @@ class Gateway:
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         self._devices.start(group, self._reception.emit, self._report)
-        for part in (self._zones, self._training, self._live, self._intents):
+        for part in (self._zones, self._training, self._live, self._intents, self._upkeep):
             group.create_task(part.run())
+        self._links.start(group)
         group.create_task(self._count())
-        if self._line:
-            group.create_task(self._line.run())
         group.create_task(self._write_reports())
-        for forwarder in self._forwarders:
-            group.create_task(forwarder.run())
-        if self._downlink:
-            group.create_task(self._downlink.run())
-        group.create_task(self._upkeep.run())
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
-            self._wake()
+            self._links.wake()
         if any(row.kind == "customer.erased" for row in rows):
             self._upkeep.stirred.set()
         for row in rows:
-            if self._cart and row.kind == NOTE and row.data["action"] == PUSH:
-                self._cart.push_again(row.data["seq"])
-                self._wake()
+            if row.kind == NOTE and row.data["action"] == PUSH:
+                self._links.push_again(row.data["seq"])
             if outcome := late_cue(row, self._intake.floor):
                 self._cue(row.data["read_point"], outcome)
         self._recorder.committed(rows, self._intake.floor)
@@ -290,33 +235,13 @@ class Gateway:
         if any(before is not now for before, now in zip(known, self._known, strict=True)):
             self._live.floor_changed()
 
-    def _wake(self) -> None:
-        for forwarder in self._forwarders:
-            forwarder.wake()
-
     def _cue(self, read_point: str, outcome: Outcome) -> None:
         log.info("cue at %s: %s", read_point, outcome)
         self._live.cue(read_point, outcome)
         self._devices.cue(read_point, outcome)
 
     def _ask(self, pseudonym: str) -> None:
-        if self._downlink:
-            self._aside(self._downlink.resolve(pseudonym))
-
-    def _nudge(self) -> None:
-        """Of many nudges one a second is passed on, the last of them always."""
-        loop = asyncio.get_running_loop()
-        if not self._nudging or self._nudging.when() <= loop.time():
-            after = self._nudging.when() + NUDGES if self._nudging else 0.0
-            self._nudging = loop.call_at(max(after, loop.time()), self._pull_now)
-
-    def _pull_now(self) -> None:
-        """The platform is there: nobody waits for it any longer. That the broker is there is not in question."""
-        if self._downlink:
-            self._downlink.nudge()
-        for forwarder in self._forwarders:
-            if not isinstance(forwarder.sink, Cart):
-                forwarder.backoff.nudge()
+        self._aside(self._links.resolve(pseudonym))
 
     def _aside(self, work: Coroutine[Any, Any, object]) -> None:
         """Work that nothing waits for; at the end nobody sees it any more."""
@@ -336,30 +261,6 @@ class Gateway:
             rows = [await self._reports.get()]
             await self._intake.insist(partial(Batch.write, rows=rows))
 
-    async def _apply(self, page: Page, since: str | None) -> None:
-        try:
-            await self._kept(partial(self._learn, page=page, since=since))
-        except Unavailable as error:
-            if not directory.filling(self._reader, since):
-                raise
-            await self._restart_feed()  # what there is of it takes the room of taps and scans
-            self._upkeep.stirred.set()
-            raise Unavailable(f"the cache does not fit: {error}", retry_after=_NO_ROOM, state="full") from None
-
-    def _learn(self, batch: Batch, page: Page, since: str | None) -> None:
-        self._attribution.learn(batch, page, since)
-        if not page.more:
-            directory.up_to_date(batch.connection, batch.journal.elapsed(batch.now.instant))
-
-    async def _restart_feed(self) -> None:
-        await self._kept(lambda batch: directory.restart(batch.connection))
-
-    async def _kept(self, work: Any) -> None:
-        try:
-            await (await self._intake.submit(work))
-        except Full as error:
-            raise Unavailable(f"the disk is full: {error}", retry_after=10, state="full") from None
-
     def _shop(self, kiosk: settings.Kiosk) -> Shop:
         from edge.kiosk.shop import Shop
 
@@ -375,12 +276,12 @@ class Gateway:
             status=self._conditions,
             floor=self._floor,
             history=self._last_hour,
-            pull=self._pull_now,
+            pull=self._links.pull_now,
             restart=self._devices.restart,
             beep=self._devices.beep,
             train=self._train,
             desk=lambda text: asyncio.to_thread(self._desk.look_up, Scan(read_point=kiosk.read_point, text=text)),
-            age=self._age,
+            age=self._links.age,
             retry=partial(self._rejected, "retry"),
         )
 
@@ -398,10 +299,8 @@ class Gateway:
 
     def _states(self) -> object:
         """What a person is to see at once when it changes."""
-        sinks = [(forwarder.health.state, forwarder.health.reason) for forwarder in self._forwarders]
         drivers = [(device.health.state, device.health.reason) for device in self._devices.all]
-        line = self._line.up if self._line else None
-        return self.trouble(), self._intake.trouble, self._intake.clock.ok(), line, sinks, drivers
+        return self.trouble(), self._intake.trouble, self._intake.clock.ok(), self._links.states(), drivers
 
     async def _conditions(self) -> dict[str, Any]:
         return self._condition.of(await self.status(), self._intake.clock.now().time)
@@ -426,9 +325,6 @@ class Gateway:
             self._aside(self._intake.insist(partial(clear, read_point=read_point)))
         else:
             self._training.end(read_point)
-
-    def _age(self) -> float | None:
-        return directory.age(self._reader, self._intake.journal.elapsed(self._intake.clock.instant()))
 
 
 async def _watch(task: asyncio.Task[None]) -> None:
