@@ -96,7 +96,7 @@ async def opened(folder: Path, port: int = 0) -> AsyncIterator[Shop]:
     )
     changes = [{"kind": kind, "op": "upsert", "key": key, "value": value} for kind, key, value in known]
     raw = [msgspec.Raw(json.dumps(change).encode()) for change in changes]
-    await gateway._apply(Changes("1", False, raw), None)
+    await gateway._links._apply(Changes("1", False, raw), None)
     try:
         yield shop
     finally:
