@@ -21,11 +21,10 @@ from edge.ports import Unavailable
 from sync import tls as certificates
 from sync.apart import Apart
 from sync.backoff import Sleep
+from sync.platform import CONNECT, LOOKUP
 
 log = logging.getLogger(__name__)
 
-CONNECT = 1.0
-"""Seconds a connection may take: name, TCP and, once more, TLS."""
 SETTLED = 0.5
 """Seconds after which a connection has come about; what goes sooner was refused."""
 AGAIN = 2.0
@@ -96,9 +95,9 @@ class Line:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         loop = asyncio.get_running_loop()
-        dialling = self._dials.start(partial(socket.create_connection, (host, port), CONNECT))
         try:
-            async with asyncio.timeout(CONNECT):
+            dialling = self._dials.start(partial(socket.create_connection, (host, port), CONNECT))
+            async with asyncio.timeout(LOOKUP + CONNECT):
                 sock = await asyncio.wrap_future(dialling)
         except TimeoutError:
             dialling.add_done_callback(_close)
