@@ -215,7 +215,8 @@ async def test_what_passes_is_told_to_those_whom_it_concerns(folder: Path) -> No
             await clerk.until(lambda: clerk.of("desk") == [{"kind": "shopper", "customer": "c-1"}])
             assert await shop.gateway.shop.desk(gtin13(1)) == {"kind": "product", "gtin": "0" + gtin13(1)}
             shop.gateway.shop.train(TILL, True)
-            await clerk.until(lambda: clerk.of("floor")[-1]["read_points"][0]["training"] == 1800)
+            await clerk.until(lambda: clerk.of("floor")[-1]["read_points"][0]["training"] is not None)
+            assert 1700 < clerk.of("floor")[-1]["read_points"][0]["training"] <= 1800
             before = await shop.written()
             await shop.tap()
             await shop.scan(1)
@@ -227,7 +228,7 @@ async def test_what_passes_is_told_to_those_whom_it_concerns(folder: Path) -> No
             await clerk.until(lambda: clerk.of("floor")[-1]["read_points"][0]["session"] is None)
             health = shop.gateway._devices.all[0].health
             health.state, health.reason = "lost", "pulled out"
-            await clerk.until(lambda: "lost" in [d["state"] for d in clerk.of("status")[-1]["devices"]], 0.6)
+            await clerk.until(lambda: "lost" in [d["state"] for d in clerk.of("status")[-1]["devices"]], 1.5)
             assert shop.gateway.shop.restart("replay@till-1")
             await clerk.until(lambda: "lost" not in [d["state"] for d in clerk.of("status")[-1]["devices"]])
             assert not shop.gateway.shop.restart("replay@till-2")
