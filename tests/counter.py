@@ -87,9 +87,10 @@ class Counter:
         terminal.open(self.staff[role] if role else None)
         return terminal
 
-    def stream(self, role: str, last: str | None = None) -> Stream:
+    def stream(self, role: str) -> Stream:
         """Listen to the stream as somebody of that role."""
-        stream = Stream(self.staff[role], last)
+        stream = Stream(self.staff[role]).open()
+        assert stream.status == 200
         self.ended.callback(stream.close)
         return stream
 
