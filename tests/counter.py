@@ -57,7 +57,7 @@ class Counter:
     platform: Platform
     broker: Mosquitto
     app_of: Callable[[str], App]
-    browser: Browser
+    browser: Callable[[], Browser]
     ended: ExitStack
     staff: dict[str, Staff] = field(default_factory=dict)
     """One of each role, logged in."""
@@ -81,7 +81,7 @@ class Counter:
 
     def terminal(self, role: str | None = "manager", **options: Any) -> Terminal:
         """Switch a screen on, with the page of whoever has that role; None: nobody is logged in."""
-        terminal = Terminal(self.browser, options.pop("port", self.store.port), **options)
+        terminal = Terminal(self.browser(), options.pop("port", self.store.port), **options)
         self.ended.callback(terminal.close)
         self.terminals.append(terminal)
         terminal.open(self.staff[role] if role else None)
@@ -116,13 +116,13 @@ def opened(
     broker: Mosquitto,
     platform: Platform,
     app_of: Callable[[str], App],
-    browser: Browser,
+    browser: Callable[[], Browser],
     ended: ExitStack,
     cart: Table | None = None,
     uplink: Table | None = None,
     floor: Table | None = None,
 ) -> Counter:
-    """Open the store; the daemon has pulled the feed, one of each role is logged in."""
+    """Open the store; the daemon has pulled the feed, one of each role is logged in; `browser` is for its screens."""
     furnish(platform)
     cart = {"broker": broker.url, "protocol": broker.protocol} | (cart or {})
     store = Store(folder, cart=cart, platform=platform.table | (uplink or {}), floor=floor, read_points=READ_POINTS)
@@ -131,5 +131,6 @@ def opened(
     store.ready()
     counter = Counter(store, platform, broker, app_of, browser, ended)
     counter.log_in()
-    platform.wait_pulled()
+    manager, newest = counter.staff["manager"], gtin(max(PRODUCTS))
+    until(lambda: manager.ask("getProduct", gtin=newest).status == 200, "the feed to be applied", 20)
     return counter

@@ -123,19 +123,6 @@ def test_no_gap_and_no_double_after_a_power_cut(counter: Counter) -> None:
     settled(counter, terminal)
 
 
-def test_a_client_that_says_where_it_was_gets_what_follows(counter: Counter) -> None:
-    first = counter.stream("clerk")
-    counter.visit(BAND, 1, 2)
-    until(lambda: len([row for row in first.rows if row["kind"] == "cart.item_added"]) == 2, "both items")
-    last = next(message.id for message in first.messages if message.event == "row")
-    assert first.messages[0].event == "reset"
-    second = counter.stream("clerk", last)
-    until(lambda: len(second.rows) >= len(first.rows) - 1, "the rest")
-    assert second.rows == first.rows[1:]
-    assert not second.of("reset")
-    assert first.problems + second.problems == []
-
-
 def test_pause(counter: Counter) -> None:
     terminal = counter.terminal("clerk")
     counter.visit(BAND, 1)
@@ -162,17 +149,11 @@ def test_five_hundred_rows_at_most(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("what", ["broker", "platform"])
-@pytest.mark.parametrize(("how", "within"), [("refuse", 3.0), ("silent", 20.0)])
 def test_offline_is_told_and_is_over(
-    open_counter: Callable[..., Counter],
-    ended: ExitStack,
-    request: pytest.FixtureRequest,
-    what: str,
-    how: str,
-    within: float,
+    open_counter: Callable[..., Counter], ended: ExitStack, request: pytest.FixtureRequest, what: str
 ) -> None:
-    peer = request.getfixturevalue(what)
-    proxy = proxied(ended, peer.port)
+    """How soon any cut is seen is proved without a browser (test_story_page.py, test_line.py)."""
+    proxy = proxied(ended, request.getfixturevalue(what).port)
     through = f"{'mqtt' if what == 'broker' else 'http'}://127.0.0.1:{proxy.port}"
     tables = {"cart": {"broker": through}} if what == "broker" else {"uplink": {"url": through}}
     counter = open_counter(**tables)
@@ -182,8 +163,8 @@ def test_offline_is_told_and_is_over(
     until(lambda: counter.staff["clerk"].does("getStatus")["online"], "both to be reached")
     assert not banner.is_visible()
     cut = time.monotonic()
-    proxy.set(how)  # type: ignore[arg-type]
-    until(banner.is_visible, "the banner", within + 2)
+    proxy.set("refuse")
+    until(banner.is_visible, "the banner", 5)
     took = time.monotonic() - cut
     assert banner.locator("xpath=ancestor-or-self::*[@role='status']").count() == 1
     counter.visit(BAND, 1)
@@ -193,8 +174,8 @@ def test_offline_is_told_and_is_over(
     back = time.monotonic()
     until(lambda: not banner.is_visible(), "no banner", 7)
     gone = time.monotonic() - back
-    print(f"{what} {how}: banner after {took:.1f} s, gone after {gone:.1f} s")
-    assert took < within + 0.5
+    print(f"{what}: banner after {took:.1f} s, gone after {gone:.1f} s")
+    assert took < 3.5
     assert gone < 5.5
     until(counter.store.settled, "all to be delivered", 30)
 

@@ -92,28 +92,6 @@ def test_who_touches_twice_acts_once(counter: Counter) -> None:
     assert len(counter.store.of("cart.item_removed")) == 1
 
 
-def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) -> None:
-    app = counter.app_of("k-1")
-    (item,) = counter.visit(BAND, 1)
-    until(lambda: app.cart == [gtin(1)], "the cart")
-    counter.staff["clerk"].does("removeItem", {"id": item["id"]}, seq=item["seq"])
-    asked = time.monotonic()
-    counter.store.kill()
-    counter.store.start()
-    counter.store.ready()
-    counter.log_in()
-    intents = counter.staff["clerk"].does("getIntents")["intents"]
-    assert [(intent["action"], intent["staff"]) for intent in intents] == [("remove", "jun")]
-    assert app.cart == [gtin(1)]
-    until(lambda: app.cart == [], "the removal", UNDO + 5)
-    assert time.monotonic() - asked > UNDO - 1
-    counter.store.kill()
-    counter.store.start()
-    counter.store.ready()
-    until(counter.store.settled, "all to be confirmed")
-    assert len(counter.store.of("cart.item_removed")) == 1
-
-
 def test_what_no_app_has_confirmed_is_pushed_again(counter: Counter) -> None:
     app = counter.app_of("k-1")
     app.acking = False
