@@ -53,7 +53,7 @@ def views(counter: Counter, terminal: Terminal) -> Iterator[str]:
 
 def busy(counter: Counter) -> None:
     """Fill the pages: sessions, items, an unclaimed scan, a product that the catalogue lacks, an unknown band."""
-    if not counter.store.of("cart.item_added"):
+    if not counter.of("cart.item_added"):
         counter.visit(BAND, 1, 2, 77)
         counter.visit(OTHER, 3, read_point="till-2")
     counter.store.tap(BAND)

@@ -122,14 +122,14 @@ def test_a_product_that_the_catalogue_lacks_and_what_is_nobody_s(shared: Counter
     terminal.hook("desk", "missing").first.wait_for()
     terminal.wedge("NOBODYS-7")
     terminal.hook("desk", "unknown").first.wait_for()
-    assert shared.store.of("cart.item_added", "scan.unclaimed") == []
+    assert shared.of("cart.item_added", "scan.unclaimed") == []
 
 
 def test_a_scan_by_the_desk_s_own_scanner_opens_the_product(shared: Counter) -> None:
     terminal = shared.terminal("clerk")
-    before = shared.store.of(*WOULD_BE)
+    before = shared.of(*WOULD_BE)
     shared.store.scan(2, "desk")
     product_opens(terminal, 2)
     shared.store.tap(BAND, "desk")
     terminal.hook("shopper", "c-1").wait_for()
-    assert shared.store.of(*WOULD_BE) == before
+    assert shared.of(*WOULD_BE) == before

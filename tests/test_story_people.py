@@ -80,4 +80,4 @@ def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) ->
     counter.store.start()
     counter.store.ready()
     until(counter.store.settled, "all to be confirmed")
-    assert len(counter.store.of("cart.item_removed")) == 1
+    assert len(counter.of("cart.item_removed")) == 1

@@ -1,4 +1,4 @@
-"""The page's files and the tests': what is taken from others is what was published, with its licence; nothing comes from elsewhere."""
+"""What the page and its tests take from others is what was published, with its licence; nothing else is fetched."""
 
 from __future__ import annotations
 
