@@ -222,5 +222,6 @@ def test_training_sends_nothing(counter: Counter) -> None:
     counter.visit(OTHER, 2, read_point="till-2")
     assert gtin(1) not in str(counter.store.events()[len(before) :])
     terminal.press("Training at till-1")
+    until(lambda: not counter.staff["manager"].does("getFloor")["read_points"][0]["training"], "the end of training")
     counter.visit(BAND, 3)
     assert [event["data"]["gtin"] for event in counter.of("cart.item_added")] == [gtin(2), gtin(3)]
