@@ -154,6 +154,30 @@ class Platform:
         return parsed
 
 
+def started_broker(folder: Path, ended: ExitStack) -> Mosquitto:
+    mosquitto = Mosquitto(folder / "mosquitto", keeps=True)
+    ended.callback(mosquitto.kill)
+    mosquitto.start()
+    return mosquitto
+
+
+def started_platform(folder: Path, ended: ExitStack) -> Platform:
+    sandbox = Platform(folder / "platform")
+    ended.callback(sandbox.kill)
+    sandbox.start()
+    return sandbox
+
+
+def apps(folder: Path, broker: Mosquitto, ended: ExitStack) -> Callable[[str], App]:
+    def online(cart: str) -> App:
+        shopper = App(broker.port, cart, folder / "apps", broker.protocol)
+        ended.callback(shopper.close)
+        shopper.online()
+        return shopper
+
+    return online
+
+
 @pytest.fixture
 def ended() -> Iterator[ExitStack]:
     """Whatever is put on it ends after the test, the last first."""
@@ -178,10 +202,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.fixture
 def broker(tmp_path: Path, ended: ExitStack) -> Mosquitto:
     """Mosquitto that keeps its sessions over a stop, running."""
-    mosquitto = Mosquitto(tmp_path / "mosquitto", keeps=True)
-    ended.callback(mosquitto.kill)
-    mosquitto.start()
-    return mosquitto
+    return started_broker(tmp_path, ended)
 
 
 @pytest.fixture
@@ -203,23 +224,13 @@ def any_broker(request: pytest.FixtureRequest) -> Broker:
 @pytest.fixture
 def platform(tmp_path: Path, ended: ExitStack) -> Platform:
     """Start the sandbox platform."""
-    sandbox = Platform(tmp_path / "platform")
-    ended.callback(sandbox.kill)
-    sandbox.start()
-    return sandbox
+    return started_platform(tmp_path, ended)
 
 
 @pytest.fixture
 def app_of(broker: Mosquitto, tmp_path: Path, ended: ExitStack) -> Callable[[str], App]:
     """Bring the app of a cart online."""
-
-    def online(cart: str) -> App:
-        shopper = App(broker.port, cart, tmp_path / "apps", broker.protocol)
-        ended.callback(shopper.close)
-        shopper.online()
-        return shopper
-
-    return online
+    return apps(tmp_path, broker, ended)
 
 
 @pytest.fixture
@@ -286,15 +297,19 @@ def open_counter(
     broker: Mosquitto,
     platform: Platform,
     app_of: Callable[[str], App],
-    chromium: Browser,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     ended: ExitStack,
 ) -> Iterator[Callable[..., Counter]]:
     """Open a store with a counter; at the end nobody has anything to complain about, and no UID stands in any file."""
     counters: list[Counter] = []
 
+    def browser() -> Browser:
+        started: Browser = request.getfixturevalue("chromium")
+        return started
+
     def opened(**tables: Table) -> Counter:
-        counters.append(counter.opened(tmp_path / "store", broker, platform, app_of, chromium, ended, **tables))
+        counters.append(counter.opened(tmp_path / "store", broker, platform, app_of, browser, ended, **tables))
         return counters[-1]
 
     yield opened
@@ -307,6 +322,26 @@ def open_counter(
 def a_counter(open_counter: Callable[..., Counter]) -> Counter:
     """Open a store with a counter."""
     return open_counter()
+
+
+@pytest.fixture(scope="module")
+def module_counter(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Counter]:
+    """Open a store with a counter for all the tests of a module."""
+    folder = tmp_path_factory.mktemp("shared")
+    with ExitStack() as ended:
+        broker, platform = started_broker(folder, ended), started_platform(folder, ended)
+        app_of = apps(folder, broker, ended)
+        made = counter.opened(folder / "store", broker, platform, app_of, lambda: chromium, ended)
+        yield made
+        assert made.store.leaks(platform.folder, folder / "apps") == []
+
+
+@pytest.fixture
+def shared(module_counter: Counter, ended: ExitStack) -> Iterator[Counter]:
+    """The module's store with a counter, for a test that leaves it as it was but for taps and scans."""
+    module_counter.ended, module_counter.terminals = ended, []
+    yield module_counter
+    assert module_counter.faults() == []
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +60,7 @@ class Counter:
     platform: Platform
     broker: Mosquitto
     app_of: Callable[[str], App]
-    browser: Browser
+    browser: Callable[[], Browser]
     ended: ExitStack
     staff: dict[str, Staff] = field(default_factory=dict)
     """One of each role, logged in."""
@@ -81,28 +84,36 @@ class Counter:
 
     def terminal(self, role: str | None = "manager", **options: Any) -> Terminal:
         """Switch a screen on, with the page of whoever has that role; None: nobody is logged in."""
-        terminal = Terminal(self.browser, options.pop("port", self.store.port), **options)
+        terminal = Terminal(self.browser(), options.pop("port", self.store.port), **options)
         self.ended.callback(terminal.close)
         self.terminals.append(terminal)
         terminal.open(self.staff[role] if role else None)
         return terminal
 
-    def stream(self, role: str, last: str | None = None) -> Stream:
+    def stream(self, role: str) -> Stream:
         """Listen to the stream as somebody of that role."""
-        stream = Stream(self.staff[role], last)
+        stream = Stream(self.staff[role]).open()
+        assert stream.status == 200
         self.ended.callback(stream.close)
         return stream
 
+    def of(self, *types: str) -> list[dict[str, Any]]:
+        """Return the events of these types as `Store.of` does, without the second that its command takes."""
+        kinds = ", ".join("?" * len(types))
+        with closing(sqlite3.connect(f"file:{self.store.data}/cartwire.db?mode=ro", uri=True)) as journal:
+            rows = journal.execute(f"SELECT body FROM row WHERE kind IN ({kinds}) ORDER BY seq", types).fetchall()
+        return [json.loads(body) for (body,) in rows]
+
     def visit(self, uid: str = BAND, *numbers: int, read_point: str = "till-1") -> list[dict[str, Any]]:
         """Tap and scan; return the additions to the cart."""
-        before = len(self.store.of("customer.identified")), len(self.store.of("cart.item_added"))
+        before = len(self.of("customer.identified")), len(self.of("cart.item_added"))
         self.store.tap(uid, read_point)
-        until(lambda: len(self.store.of("customer.identified")) > before[0], "the session")
+        until(lambda: len(self.of("customer.identified")) > before[0], "the session")
         for number in numbers:
             self.store.scan(number, read_point)
         enough = before[1] + len(numbers)
-        until(lambda: len(self.store.of("cart.item_added")) >= enough, "the items", 15)
-        return self.store.of("cart.item_added")[before[1] :]
+        until(lambda: len(self.of("cart.item_added")) >= enough, "the items", 15)
+        return self.of("cart.item_added")[before[1] :]
 
     def faults(self) -> list[str]:
         """Return what anybody had to complain about."""
@@ -115,13 +126,13 @@ def opened(
     broker: Mosquitto,
     platform: Platform,
     app_of: Callable[[str], App],
-    browser: Browser,
+    browser: Callable[[], Browser],
     ended: ExitStack,
     cart: Table | None = None,
     uplink: Table | None = None,
     floor: Table | None = None,
 ) -> Counter:
-    """Open the store; the daemon has pulled the feed, one of each role is logged in."""
+    """Open the store; the daemon has pulled the feed, one of each role is logged in; `browser` is for its screens."""
     furnish(platform)
     cart = {"broker": broker.url, "protocol": broker.protocol} | (cart or {})
     store = Store(folder, cart=cart, platform=platform.table | (uplink or {}), floor=floor, read_points=READ_POINTS)
@@ -130,5 +141,6 @@ def opened(
     store.ready()
     counter = Counter(store, platform, broker, app_of, browser, ended)
     counter.log_in()
-    platform.wait_pulled()
+    manager, newest = counter.staff["manager"], gtin(max(PRODUCTS))
+    until(lambda: manager.ask("getProduct", gtin=newest).status == 200, "the feed to be applied", 20)
     return counter

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-
-import yaml
-from aiohttp import ClientSession, CookieJar, TCPConnector
 
 from edge import journal, settings
 from edge.attribution import Attribution
@@ -29,120 +26,58 @@ from edge.kiosk.shop import Shop
 from edge.people import SetupCode
 from edge.space import Space
 from peers.process import free_port
-from peers.spec import DOCUMENTS, FILES, misfit, registry
+from peers.staff import Staff
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
 
-DOCUMENT: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parent.parent / "edge" / "kiosk" / "openapi.yaml").read_text()
-)
-KNOWN = registry(FILES | {"kiosk.yaml": DOCUMENT})
-assert "kiosk.yaml" not in DOCUMENTS
 SECRET = "4711"
 ROLES = ("viewer", "clerk", "manager")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server has said."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-    json: Any
-
-    @property
-    def code(self) -> str:
-        """The problem's code; it is a problem by the document."""
-        assert self.headers["Content-Type"] == "application/problem+json"
-        assert misfit(self.json, "kiosk.yaml#/components/schemas/Problem", KNOWN) == ""
-        assert self.json["status"] == self.status
-        code: str = self.json["code"]
-        return code
-
-
-@dataclass
-class Browser:
-    """One browser with its cookies; it sends its CSRF token with whatever changes something."""
-
-    client: ClientSession
-    base: str
-    csrf: str = ""
-
-    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send a request; a header's name is written with `_` for `-`."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        if method not in ("GET", "HEAD"):
-            named = {"X-CSRF-Token": self.csrf, **named}
-        given = {"json": body} if body is not None else {}
-        async with self.client.request(method, self.base + path, headers=named, ssl=False, **given) as answer:  # type: ignore[arg-type]
-            text = await answer.text()
-            parsed = await answer.json(content_type=None) if "json" in answer.content_type and text else None
-            return Answer(answer.status, answer.headers, text, parsed)
-
-    async def session(self) -> dict[str, Any]:
-        """Ask who is logged in, as a page does when it opens."""
-        answer = await self.ask("GET", "/api/session")
-        assert answer.status == 200, answer.text
-        assert misfit(answer.json, "kiosk.yaml#/components/schemas/Session", KNOWN) == ""
-        self.csrf = answer.json["csrf"]
-        said: dict[str, Any] = answer.json
-        return said
-
-    async def log_in(self, name: str, secret: str = SECRET) -> Answer:
-        """Open the page and log in."""
-        await self.session()
-        answer = await self.ask("POST", "/api/session", {"name": name, "secret": secret})
-        if answer.status == 200:
-            self.csrf = answer.json["csrf"]
-        return answer
 
 
 @dataclass
 class Kiosk:
     """The page, and the hands that use it."""
 
-    base: str
+    port: int
     database: Database
-    setup: SetupCode
     code: str
-    stack: AsyncExitStack
+    tls: ssl.SSLContext | None
     now: float = 1000.0
     opened: bool = True
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    hands: list[Staff] = field(default_factory=list)
 
-    async def browser(self) -> Browser:
-        """A new browser."""
-        client = ClientSession(cookie_jar=CookieJar(unsafe=True), connector=TCPConnector(force_close=True))
-        await self.stack.enter_async_context(client)
-        return Browser(client, self.base)
+    @property
+    def base(self) -> str:
+        """The origin of the page."""
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
-    async def manager(self, name: str = "boss") -> Browser:
-        """The browser of the first manager, who has just set the page up."""
-        browser = await self.browser()
-        await browser.session()
-        answer = await browser.ask("POST", "/api/setup", {"code": self.code, "name": name, "secret": SECRET})
-        assert answer.status == 201, answer.text
-        browser.csrf = answer.json["csrf"]
-        return browser
+    def stranger(self) -> Staff:
+        """Somebody who is not logged in."""
+        self.hands.append(Staff(self.port, self.tls))
+        return self.hands[-1]
 
-    async def staff(self) -> dict[str, Browser]:
-        """A browser for each role, in which a person of that role is logged in; and `none`."""
-        boss = await self.manager()
-        found = {"none": await self.browser()}
-        await found["none"].session()
+    def manager(self, name: str = "boss") -> Staff:
+        """The first manager, who has just set the page up."""
+        boss = self.stranger()
+        boss.set_up(self.code, name, SECRET)
+        return boss
+
+    def staff(self) -> dict[str, Staff]:
+        """One of each role, logged in; and `none`, who is not."""
+        boss, found = self.manager(), {"none": self.stranger()}
+        found["none"].does("getSession")
         for role in ROLES:
-            answer = await boss.ask("PUT", f"/api/people/{role}", {"role": role, "secret": SECRET})
-            assert answer.status == 201, answer.text
-            found[role] = await self.browser()
-            assert (await found[role].log_in(role)).status == 200
+            boss.does("putPerson", {"role": role, "secret": SECRET}, name=role)
+            found[role] = self.stranger()
+            found[role].log_in(role, SECRET)
         return found
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """The data of the journal's rows of this kind."""
-        with contextlib.closing(self.database.reader()) as connection:
+        with closing(self.database.reader()) as connection:
             found = connection.execute("SELECT body FROM row WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
             return [json.loads(body)["data"] for (body,) in found]
 
@@ -159,6 +94,19 @@ FLOOR = {
         }
     ]
 }
+STATUS = {
+    "online": True,
+    "queued": 0,
+    "oldest_seconds": None,
+    "trouble": None,
+    "held": 0,
+    "clock": {},
+    "space": {},
+    "sinks": {},
+    "devices": [],
+    "readings": {},
+}
+HISTORY = {"minutes": [], "taps": [], "scans": [], "queue": []}
 
 
 @cache
@@ -169,13 +117,38 @@ def _empty() -> bytes:
         return (Path(folder) / FILE).read_bytes()
 
 
-@asynccontextmanager
-async def kiosk(
-    folder: Path, *, listen: str = "", tls: ssl.SSLContext | None = None, **table: Any
-) -> AsyncIterator[Kiosk]:
-    """Serve the page."""
+@contextmanager
+def kiosk(
+    folder: Path,
+    *,
+    listen: str = "",
+    tls: ssl.SSLContext | None = None,
+    trusted: ssl.SSLContext | None = None,
+    **table: Any,
+) -> Iterator[Kiosk]:
+    """Serve the page in a thread; at the end nobody has found anything against its document."""
     listen = listen or f"127.0.0.1:{free_port()}"
-    place = settings.Kiosk(listen=listen, **table)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="kiosk")
+    thread.start()
+    served = _served(folder, settings.Kiosk(listen=listen, **table), tls, trusted)
+    try:
+        page = asyncio.run_coroutine_threadsafe(served.__aenter__(), loop).result(20)
+        try:
+            yield page
+        finally:
+            asyncio.run_coroutine_threadsafe(served.__aexit__(None, None, None), loop).result(20)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert [problem for hand in page.hands for problem in hand.problems] == []
+
+
+@asynccontextmanager
+async def _served(
+    folder: Path, place: settings.Kiosk, tls: ssl.SSLContext | None, trusted: ssl.SSLContext | None
+) -> AsyncIterator[Kiosk]:
     store = settings.Store(id="gangnam", gateway="gw-1", data=folder, pseudonym_key_file=folder / "key")
     (folder / FILE).write_bytes(_empty())
     database = Database(folder / FILE)
@@ -183,58 +156,57 @@ async def kiosk(
     opened = database.write_now(lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, []))
     intake = Intake(database, clock, opened, Space(folder, 10**9, 10**6), Rules(45, 10, "ko"), 86400)
     setup = SetupCode()
-    async with AsyncExitStack() as stack:
-        stack.callback(database.close)
-        port = settings.address(listen)[1]
-        base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        page = Kiosk(base, database, setup, setup.make(), stack)
+    page = Kiosk(settings.address(place.listen)[1], database, setup.make(), trusted)
 
-        async def nothing(*_: object) -> dict[str, Any]:
-            return {}
+    async def status() -> dict[str, Any]:
+        return STATUS
 
-        def called(*what: object) -> bool:
-            page.calls.append(tuple(map(str, what)))
-            return True
+    async def history() -> dict[str, Any]:
+        return HISTORY
 
-        async def retried(ids: list[str]) -> int:
-            return len(ids)
+    async def desk(_: str) -> dict[str, Any]:
+        return {"kind": "unknown"}
 
-        shop = Shop(
-            store=store,
-            kiosk=place,
-            version="1",
-            database=database,
-            intake=intake,
-            attribution=Attribution(b"", re.compile("^$"), (), 0.0),
-            intents=Intents(database, intake),
-            live=Live(lambda: FLOOR, nothing, lambda: None, lambda _: []),
-            status=nothing,
-            floor=lambda: FLOOR,
-            history=nothing,
-            pull=lambda: None,
-            restart=lambda driver: called("restart", driver),
-            beep=lambda driver: called("beep", driver),
-            train=lambda point, on: page.calls.append(("train", point, str(on))),
-            desk=nothing,
-            age=lambda: None,
-            retry=retried,
-        )
-        work = asyncio.create_task(intake.run())
+    async def retried(ids: list[str]) -> int:
+        return len(ids)
 
-        async def end() -> None:
-            work.cancel()
-            await asyncio.wait((work,))
+    def called(*what: object) -> bool:
+        page.calls.append(tuple(map(str, what)))
+        return True
 
-        stack.push_async_callback(end)
-        await stack.enter_async_context(
-            serve(
+    shop = Shop(
+        store=store,
+        kiosk=place,
+        version="1",
+        database=database,
+        intake=intake,
+        attribution=Attribution(b"", re.compile("^$"), (), 0.0),
+        intents=Intents(database, intake),
+        live=Live(lambda: FLOOR, status, lambda: None, lambda _: []),
+        status=status,
+        floor=lambda: FLOOR,
+        history=history,
+        pull=lambda: None,
+        restart=lambda driver: called("restart", driver),
+        beep=lambda driver: called("beep", driver),
+        train=lambda point, on: page.calls.append(("train", point, str(on))),
+        desk=desk,
+        age=lambda: None,
+        retry=retried,
+    )
+    work = asyncio.create_task(intake.run())
+    with closing(database):
+        try:
+            async with serve(
                 place,
                 lambda: None,
-                nothing,
+                status,
                 lambda: shop if page.opened else None,
                 setup,
                 tls,
                 lambda: page.now,
-            )
-        )
-        yield page
+            ):
+                yield page
+        finally:
+            work.cancel()
+            await asyncio.wait((work,))

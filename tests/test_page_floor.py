@@ -34,7 +34,7 @@ def proxied(ended: ExitStack, port: int) -> Proxy:
 
 def settled(counter: Counter, terminal: Terminal) -> None:
     """Wait until the page has all of these events, each once, the newest first."""
-    wanted = [event["id"] for event in counter.store.of(*EVENTS)][::-1]
+    wanted = [event["id"] for event in counter.of(*EVENTS)][::-1]
     among = set(wanted)
 
     def shown() -> list[str]:
@@ -62,7 +62,7 @@ def test_a_tap_and_a_scan_are_on_the_page_at_once(counter: Counter) -> None:
         written.append(time.time())
         counter.store.scan(number)
         more(terminal, before)
-    events = counter.store.of("customer.identified", "cart.item_added")
+    events = counter.of("customer.identified", "cart.item_added")
     seen = terminal.seen()
     took = sorted(seen[event["id"]] - at for event, at in zip(events, written, strict=True))
     p95 = took[ceil(len(took) * 0.95) - 1]
@@ -85,8 +85,8 @@ def test_who_holds_a_read_point_and_who_may_know(open_counter: Callable[..., Cou
     assert [word for word in ("김민지", "c-1", "k-1") if word in page] == []
     assert "신라면" in page or "Shin" in page
     clerk.press("End the session at till-1")
-    until(lambda: counter.store.of("session.ended"), "the end")
-    assert counter.store.of("session.ended")[0]["data"]["reason"] == "staff"
+    until(lambda: counter.of("session.ended"), "the end")
+    assert counter.of("session.ended")[0]["data"]["reason"] == "staff"
     card.get_by_text("free").wait_for()
 
 
@@ -119,21 +119,8 @@ def test_no_gap_and_no_double_after_a_power_cut(counter: Counter) -> None:
     terminal.main("login").wait_for(timeout=20_000)
     terminal.log_in(*PEOPLE["clerk"])
     counter.store.scan(5)
-    until(lambda: counter.store.of("cart.item_added")[-1]["data"]["gtin"] == gtin(5), "the last item")
+    until(lambda: counter.of("cart.item_added")[-1]["data"]["gtin"] == gtin(5), "the last item")
     settled(counter, terminal)
-
-
-def test_a_client_that_says_where_it_was_gets_what_follows(counter: Counter) -> None:
-    first = counter.stream("clerk")
-    counter.visit(BAND, 1, 2)
-    until(lambda: len([row for row in first.rows if row["kind"] == "cart.item_added"]) == 2, "both items")
-    last = next(message.id for message in first.messages if message.event == "row")
-    assert first.messages[0].event == "reset"
-    second = counter.stream("clerk", last)
-    until(lambda: len(second.rows) >= len(first.rows) - 1, "the rest")
-    assert second.rows == first.rows[1:]
-    assert not second.of("reset")
-    assert first.problems + second.problems == []
 
 
 def test_pause(counter: Counter) -> None:
@@ -154,25 +141,19 @@ def test_five_hundred_rows_at_most(counter: Counter) -> None:
     counter.store.tap(BAND)
     for number in range(600):
         counter.store.scan(number)
-    until(lambda: len(counter.store.of("cart.item_added")) == 600, "600 items", 60)
-    last = counter.store.of("cart.item_added")[-1]["id"]
+    until(lambda: len(counter.of("cart.item_added")) == 600, "600 items", 60)
+    last = counter.of("cart.item_added")[-1]["id"]
     until(lambda: last in terminal.rows(), "the last of them", 20)
     assert len(terminal.rows()) == 500
     assert len(set(terminal.rows())) == 500
 
 
 @pytest.mark.parametrize("what", ["broker", "platform"])
-@pytest.mark.parametrize(("how", "within"), [("refuse", 3.0), ("silent", 20.0)])
 def test_offline_is_told_and_is_over(
-    open_counter: Callable[..., Counter],
-    ended: ExitStack,
-    request: pytest.FixtureRequest,
-    what: str,
-    how: str,
-    within: float,
+    open_counter: Callable[..., Counter], ended: ExitStack, request: pytest.FixtureRequest, what: str
 ) -> None:
-    peer = request.getfixturevalue(what)
-    proxy = proxied(ended, peer.port)
+    """How soon any cut is seen is proved without a browser (test_story_page.py, test_line.py)."""
+    proxy = proxied(ended, request.getfixturevalue(what).port)
     through = f"{'mqtt' if what == 'broker' else 'http'}://127.0.0.1:{proxy.port}"
     tables = {"cart": {"broker": through}} if what == "broker" else {"uplink": {"url": through}}
     counter = open_counter(**tables)
@@ -182,8 +163,8 @@ def test_offline_is_told_and_is_over(
     until(lambda: counter.staff["clerk"].does("getStatus")["online"], "both to be reached")
     assert not banner.is_visible()
     cut = time.monotonic()
-    proxy.set(how)  # type: ignore[arg-type]
-    until(banner.is_visible, "the banner", within + 2)
+    proxy.set("refuse")
+    until(banner.is_visible, "the banner", 5)
     took = time.monotonic() - cut
     assert banner.locator("xpath=ancestor-or-self::*[@role='status']").count() == 1
     counter.visit(BAND, 1)
@@ -193,8 +174,8 @@ def test_offline_is_told_and_is_over(
     back = time.monotonic()
     until(lambda: not banner.is_visible(), "no banner", 7)
     gone = time.monotonic() - back
-    print(f"{what} {how}: banner after {took:.1f} s, gone after {gone:.1f} s")
-    assert took < within + 0.5
+    print(f"{what}: banner after {took:.1f} s, gone after {gone:.1f} s")
+    assert took < 3.5
     assert gone < 5.5
     until(counter.store.settled, "all to be delivered", 30)
 
@@ -223,9 +204,9 @@ def test_closing_the_store(counter: Counter) -> None:
     counter.visit(OTHER, 2, read_point="till-2")
     terminal.press("Close the store")
     terminal.confirm("Close the store")
-    assert counter.store.of("session.ended") == []
-    until(lambda: len(counter.store.of("session.ended")) == 2, "both sessions to end", 15)
-    assert {event["data"]["reason"] for event in counter.store.of("session.ended")} == {"staff"}
+    assert counter.of("session.ended") == []
+    until(lambda: len(counter.of("session.ended")) == 2, "both sessions to end", 15)
+    assert {event["data"]["reason"] for event in counter.of("session.ended")} == {"staff"}
     until(lambda: not terminal.waiting(), "nothing to be undone any more")
 
 
@@ -241,5 +222,6 @@ def test_training_sends_nothing(counter: Counter) -> None:
     counter.visit(OTHER, 2, read_point="till-2")
     assert gtin(1) not in str(counter.store.events()[len(before) :])
     terminal.press("Training at till-1")
+    until(lambda: not counter.staff["manager"].does("getFloor")["read_points"][0]["training"], "the end of training")
     counter.visit(BAND, 3)
-    assert [event["data"]["gtin"] for event in counter.store.of("cart.item_added")] == [gtin(2), gtin(3)]
+    assert [event["data"]["gtin"] for event in counter.of("cart.item_added")] == [gtin(2), gtin(3)]

@@ -34,7 +34,7 @@ def fed(counter: Counter, seconds: float, looks: int) -> list[int]:
         if time.monotonic() >= moments[len(heaps)]:
             heaps.append(terminal.heap())
     until(lambda: len(terminal.rows()) == 500, "500 rows")
-    last = counter.store.of("cart.item_added")[-1]["id"]
+    last = counter.of("cart.item_added")[-1]["id"]
     until(lambda: last in terminal.rows(), "the page to keep up")
     print(f"{number} events in {seconds:.0f} s: " + ", ".join(f"{heap / 1e6:.2f}" for heap in heaps) + " MB")
     return heaps

@@ -1,11 +1,9 @@
-"""The browser of the tests sees what is wrong with a page; the vendored files are those that were published."""
+"""The browser of the tests sees what is wrong with a page."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,15 +11,12 @@ import pytest
 from peers.browser import Terminal
 from peers.eyes import small_targets, too_high, too_wide, unseen_focus
 from peers.process import until
-from peers.staff import DOCUMENT, OPERATIONS, Answer, unfit
-from peers.stream import Message, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-VENDOR = Path(__file__).parent / "vendor"
 HEAD = "<!doctype html><html lang=en><title>A page</title><link rel=icon href='data:,'>"
 GOOD = """<style>button { min-width: 48px; min-height: 48px } :focus { outline: 3px solid }</style>
 <main data-page=floor><h1>Floor</h1><button>End</button><label>Search <input style="height:60px"></label></main>"""
@@ -110,39 +105,3 @@ def test_a_scanner_types_faster_than_anybody_and_types_what_it_reads(chromium: B
     assert [code for _, code, _ in keys][3:] == ["Digit1", "KeyA", "KeyB", "Enter"]
     assert keys[-1][2] - keys[0][2] < 100  # ms
     assert terminal.page.locator("input").input_value() == "8801Ab"
-
-
-def test_an_answer_that_is_not_in_the_document_is_found() -> None:
-    json = {"content-type": "application/json; charset=utf-8"}
-    problem = {"content-type": "application/problem+json"}
-    told = {"type": "about:blank", "title": "No", "status": 404, "code": "not-found"}
-    assert unfit("takeBack", Answer(404, problem, told)) == ""
-    assert unfit("takeBack", Answer(204, {}, None)) == ""
-    assert unfit("getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "clerk"}]})) == ""
-    assert "secret" in unfit(
-        "getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "clerk", "secret": 1}]})
-    )
-    assert "role" in unfit("getPeople", Answer(200, json, {"people": [{"name": "mina", "role": "boss"}]}))
-    assert unfit("takeBack", Answer(404, json, told)) != ""
-    assert unfit("takeBack", Answer(404, problem, told | {"status": 403})) != ""
-    assert unfit("takeBack", Answer(200, json, {})) != ""
-    assert (
-        unfit("removeItem", Answer(202, json, {"id": "x", "action": "remove", "staff": "a", "left_seconds": 9.5})) != ""
-    )
-
-
-def test_every_operation_has_a_name_and_a_role() -> None:
-    operations = [each for path in DOCUMENT["paths"].values() for each in path.values() if "operationId" in each]
-    assert len(OPERATIONS) == len(operations)
-    assert {each["x-role"] for each in operations} == {"public", "viewer", "clerk", "manager"}
-
-
-def test_the_messages_of_a_stream_are_read_as_a_browser_reads_them() -> None:
-    lines = [": hello", "", "event: row", "id: j:1", 'data: {"seq":', "data: 1}", "", "data: {}", "", "event: row"]
-    assert list(parsed(lines)) == [Message("row", "j:1", {"seq": 1}), Message("message", None, {})]
-
-
-def test_vendored_files_are_as_published() -> None:
-    sums = dict(line.split()[::-1] for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
-    files = {path.name for path in VENDOR.iterdir()} - {"SHA256SUMS", "README.md"}
-    assert sums == {name: hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() for name in files}

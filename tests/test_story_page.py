@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import re
 import resource
 import sqlite3
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
 from bands import BAND
 from peers.day import SEED
-from peers.page import Page
 from peers.process import until
 from peers.proxy import Proxy
+from peers.staff import Staff
 from peers.store import Store
+from peers.stream import Stream
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -29,42 +27,19 @@ if TYPE_CHECKING:
     from peers.brokers import Mosquitto
     from peers.proxy import State
 
-PERSON = {"name": "kim", "secret": "1379"}
+PERSON = ("kim", "1379")
 
 
-async def cookie(store: Store) -> str:
-    """Log in, as the first person at the first time; return the cookie."""
-    base = f"http://127.0.0.1:{store.port}/api"
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
-        session = await (await browser.get(f"{base}/session")).json()
-        token, path, body = {"X-CSRF-Token": session["csrf"]}, "session", PERSON
-        if session["setup"]:
-            said = re.search("the setup code is ([0-9 ]+)", store.log.read_text())
-            assert said
-            path, body = "setup", {**PERSON, "code": said[1]}
-        answer = await browser.post(f"{base}/{path}", json=body, headers=token)
-        assert answer.status in (200, 201), await answer.text()
-        return "; ".join(f"{one.key}={one.value}" for one in browser.cookie_jar)
-
-
-async def test_where_no_file_can_be_opened_the_shop_goes_on(tmp_path: Path, ended: ExitStack) -> None:
-    """As when somebody has opened more connections to the page than the daemon may have files."""
-    store = Store(tmp_path / "store")
-    ended.callback(store.close)
-    store.start()
-    await asyncio.to_thread(store.ready)
-    page = Page(f"http://127.0.0.1:{store.port}/api/events")
-    async with page.open(Cookie=await cookie(store)):
-        await page.until(lambda: bool(page.of("status")))
-        limits = resource.prlimit(store.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-        await asyncio.to_thread(until, lambda: "is not known" in store.log.read_text(), "a report that fails", 10)
-        await asyncio.to_thread(store.scan, 1)
-        await page.until(lambda: "inside.scan_held" in [row["kind"] for row in page.rows])
-        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, limits)
-        told = len(page.of("status"))
-        await page.until(lambda: len(page.of("status")) > told)
-    assert store.running
+def listening(store: Store, last: str = "") -> Stream:
+    """Listen as the first person, who logs in, at the first time by the setup code."""
+    kim = Staff(store.port)
+    if kim.does("getSession")["setup"]:
+        kim.set_up(store.setup_code(), *PERSON)
+    else:
+        kim.log_in(*PERSON)
+    stream = Stream(kim, last).open()
+    assert stream.status == 200
+    return stream
 
 
 def shown(store: Store) -> list[int]:
@@ -73,37 +48,62 @@ def shown(store: Store) -> list[int]:
         return [seq for (seq,) in found]
 
 
-async def test_no_gap_and_nothing_twice_across_kills(tmp_path: Path, ended: ExitStack) -> None:
+def test_no_gap_and_nothing_twice_across_kills(tmp_path: Path, ended: ExitStack) -> None:
     """A page goes on where it was when the daemon is back; what it shows is what is on the disk."""
     store, chance = Store(tmp_path / "store"), random.Random(SEED)
     ended.callback(store.close)
-    page = Page(f"http://127.0.0.1:{store.port}/api/events")
-    number = 0
+    number, last, resets = 0, "", 0
+    rows: list[int] = []
     for _ in range(4):
         store.start()
-        await asyncio.to_thread(store.ready)
-        async with page.open(Cookie=await cookie(store)):
-            assert page.status == 200
+        store.ready()
+        with closing(listening(store, last)) as stream:
             end = time.monotonic() + chance.uniform(0.3, 1.5)
-            while time.monotonic() < end:
+            while (now := time.monotonic()) < end:
                 number += 1
-                await asyncio.to_thread(*((store.tap, BAND) if number % 9 == 0 else (store.scan, number)))
-                await asyncio.sleep(0.01)
+                if number % 9 == 0:
+                    store.tap(BAND)
+                else:
+                    store.scan(number)
+                until(lambda now=now: time.monotonic() > now + 0.01, "the next")  # type: ignore[misc]
             store.kill()
+        last, resets = stream.last, resets + stream.resets
+        rows += [row["seq"] for row in stream.rows]
+        assert stream.problems == []
     store.start()
-    await asyncio.to_thread(store.ready)
-    async with page.open(Cookie=await cookie(store)):
-        await page.until(lambda: [row["seq"] for row in page.rows] == shown(store))
-    assert page.resets == 1
+    store.ready()
+    with closing(listening(store, last)) as stream:
+        until(lambda: rows + [row["seq"] for row in stream.rows] == shown(store), "what is on the disk")
+    assert resets + stream.resets == 1
     assert number > 50
 
 
+def test_where_no_file_can_be_opened_the_shop_goes_on(tmp_path: Path, ended: ExitStack) -> None:
+    """As when somebody has opened more connections to the page than the daemon may have files."""
+    store = Store(tmp_path / "store")
+    ended.callback(store.close)
+    store.start()
+    store.ready()
+    with closing(listening(store)) as stream:
+        until(lambda: stream.of("status"), "a status")
+        limits = resource.prlimit(store.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        until(lambda: "is not known" in store.log.read_text(), "a report that fails")
+        store.scan(1)
+        until(lambda: "inside.scan_held" in [row["kind"] for row in stream.rows], "the scan")
+        resource.prlimit(store.pid, resource.RLIMIT_NOFILE, limits)
+        told = len(stream.of("status"))
+        until(lambda: len(stream.of("status")) > told, "the next status")
+    assert stream.problems == []
+    assert store.running
+
+
 @pytest.mark.parametrize("end", ["broker", "platform"])
-async def test_a_cut_is_seen_though_nothing_is_sent(
+def test_a_cut_is_seen_though_nothing_is_sent(
     end: str, broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStack
 ) -> None:
     """Within 3 s if it closes or refuses, 20 s if it falls silent; and its end within 5 s."""
-    proxy = await asyncio.to_thread(Proxy, broker.port if end == "broker" else platform.port)
+    proxy = Proxy(broker.port if end == "broker" else platform.port)
     ended.callback(proxy.close)
     urls = {"broker": broker.url, "platform": str(platform.table["url"])}
     port = str(broker.port if end == "broker" else platform.port)
@@ -112,23 +112,24 @@ async def test_a_cut_is_seen_though_nothing_is_sent(
     store = Store(tmp_path / "store", cart={"broker": urls["broker"], "protocol": broker.protocol}, platform=table)
     ended.callback(store.close)
     store.start()
-    await asyncio.to_thread(store.ready)
-    page = Page(f"http://127.0.0.1:{store.port}/api/events")
+    store.ready()
 
     def online() -> bool:
-        return bool(page.of("status")) and bool(page.of("status")[-1]["online"])
+        told = stream.of("status")
+        return bool(told) and bool(told[-1]["online"])
 
-    async with page.open(Cookie=await cookie(store)):
-        await page.until(online, 10)
+    with closing(listening(store)) as stream:
+        until(online, "both to be reached")
         cuts: list[tuple[State, float]] = [("refuse", 3), ("reset", 3), ("silent", 20)]
         for cut, seconds in cuts:
-            await asyncio.to_thread(proxy.set, cut)
+            proxy.set(cut)
             begun = time.monotonic()
-            await page.until(lambda: not online(), seconds)
+            until(lambda: not online(), f"{cut} to be seen", seconds)
             seen = time.monotonic() - begun
-            await asyncio.sleep(3)
-            await asyncio.to_thread(proxy.set, "up")
+            until(lambda seen=seen, begun=begun: time.monotonic() > begun + seen + 3, "some tries to come back")  # type: ignore[misc]
+            proxy.set("up")
             begun = time.monotonic()
-            await page.until(online, 5)
+            until(online, f"the end of {cut}", 5)
             print(f"{end}, {cut}: seen after {seen:.1f} s, its end after {time.monotonic() - begun:.1f} s")
+    assert stream.problems == []
     until(lambda: platform.problems() == [], "nothing against the contract")

@@ -1,18 +1,21 @@
-"""The page's files: what is taken from others is what was published, with its licence; nothing comes from elsewhere."""
+"""What the page and its tests take from others is what was published, with its licence; nothing else is fetched."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+import pytest
+
 VENDOR = Path(__file__).parent.parent / "edge" / "kiosk" / "static" / "vendor"
 OURS = {"README.md", "SHA256SUMS"}
 
 
-def test_each_vendored_file_has_the_hash_it_was_taken_with() -> None:
-    lines = (VENDOR / "SHA256SUMS").read_text("ascii").splitlines()
+@pytest.mark.parametrize("folder", [VENDOR, Path(__file__).parent / "vendor"], ids=["page", "tests"])
+def test_each_vendored_file_has_the_hash_it_was_taken_with(folder: Path) -> None:
+    lines = (folder / "SHA256SUMS").read_text("ascii").splitlines()
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    files = {path.relative_to(VENDOR).as_posix(): path for path in VENDOR.rglob("*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     assert files.keys() - OURS == sums.keys()
     for name, digest in sums.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest, name

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Self
 
-from peers.process import until
 from peers.staff import schema_misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from http.client import HTTPResponse
 
     from peers.staff import Staff
 
@@ -30,21 +32,34 @@ class Message:
 
 
 class Stream:
-    """The Server-Sent Events, read in a thread until the gateway ends them or `close`."""
+    """The Server-Sent Events, read in a thread until the gateway ends them or `close`; opened again it goes on."""
 
-    def __init__(self, staff: Staff, last: str | None = None) -> None:
-        """Connect; fails if it is refused."""
+    def __init__(self, staff: Staff, last: str = "", **headers: str) -> None:
+        """Nothing is heard before `open`; `last`: after which row to begin."""
         self.messages: list[Message] = []
-        self.problems: list[str] = []
-        self._connection = HTTPConnection("127.0.0.1", staff.port, timeout=30)
-        head = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
-        self._connection.request("GET", "/api/events", headers={"Cookie": staff.cookie, **head})
-        self._answer = self._connection.getresponse()
-        assert self._answer.status == 200, f"{self._answer.status} {self._answer.read()[:500]!r}"
-        kind = self._answer.getheader("Content-Type", "")
-        assert kind.partition(";")[0] == "text/event-stream", kind
-        self._thread = threading.Thread(target=self._read, name="stream", daemon=True)
-        self._thread.start()
+        self.last = last
+        """The id of the last row."""
+        self.status = 0
+        self._staff, self._headers = staff, headers
+        self._broken: list[str] = []
+        self._connection = staff.connection()
+        self._thread = threading.Thread()
+
+    def open(self) -> Self:
+        """Connect; `status` is what the gateway says to that."""
+        head = {"Accept": "text/event-stream", "Cookie": self._staff.cookie, **self._headers}
+        if self.last:
+            head["Last-Event-ID"] = self.last
+        self._connection = self._staff.connection()
+        self._connection.request("GET", "/api/events", headers=head)
+        answer = self._connection.getresponse()
+        self.status = answer.status
+        if answer.status == 200:
+            kind = answer.getheader("Content-Type", "")
+            assert kind.partition(";")[0] == "text/event-stream", kind
+            self._thread = threading.Thread(target=self._read, args=(answer,), name="stream", daemon=True)
+            self._thread.start()
+        return self
 
     @property
     def ended(self) -> bool:
@@ -59,35 +74,44 @@ class Stream:
         return [message.data for message in messages[resets[-1] if resets else 0 :] if message.event == "row"]
 
     @property
-    def last(self) -> str | None:
-        """The id of the last row, for another stream to go on after it."""
-        return next((message.id for message in reversed(self.messages) if message.id), None)
+    def resets(self) -> int:
+        """How often it had to begin anew."""
+        return len(self.of("reset"))
+
+    @property
+    def problems(self) -> list[str]:
+        """What was found against the document in all that was heard."""
+        return self._broken + [wrong for message in list(self.messages) if (wrong := unfit_message(message))]
 
     def of(self, *events: str) -> list[Any]:
         """Return the data of these messages."""
         return [message.data for message in list(self.messages) if message.event in events]
 
-    def wait(self, event: str, seconds: float = 10.0) -> Any:
-        """Wait for the first message of this name; return its data."""
-        return until(lambda: self.of(event), lambda: f"{event} among {self.messages[-5:]}", seconds)[0]
-
     def close(self) -> None:
         """Hang up."""
         if sock := self._connection.sock:
-            sock.shutdown(2)
-        self._thread.join(5)
+            with suppress(OSError):  # the gateway was first
+                sock.shutdown(socket.SHUT_RDWR)
+        if self._thread.ident:
+            self._thread.join(5)
         self._connection.close()
 
-    def _read(self) -> None:
+    def _read(self, answer: HTTPResponse) -> None:
         try:
-            for message in parsed(line.decode().rstrip("\r\n") for line in self._answer):
-                schema = SCHEMAS.get(message.event)
-                wrong = schema_misfit(message.data, schema) if schema else ""
-                if wrong:
-                    self.problems.append(f"{message.event}: {wrong}")
+            for message in parsed(line.decode().rstrip("\r\n") for line in answer):
                 self.messages.append(message)
+                self.last = message.id or self.last
         except (OSError, HTTPException, AttributeError, ValueError) as end:  # hung up on either side
-            self.problems += [f"{end!r}"] if isinstance(end, json.JSONDecodeError) else []
+            self._broken += [f"{end!r}"] if isinstance(end, json.JSONDecodeError) else []
+
+
+def unfit_message(message: Message) -> str:
+    """Say in what a message is not one of the document; empty if it is."""
+    if message.event == "row" and (message.id is None) != (message.data["seq"] is None):
+        return f"row: {message.data['seq']} with the id {message.id}"
+    schema = SCHEMAS.get(message.event)
+    wrong = schema_misfit(message.data, schema) if schema else ""
+    return f"{message.event}: {wrong}" if wrong else ""
 
 
 def parsed(lines: Iterable[str]) -> Iterator[Message]:
