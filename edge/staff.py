@@ -56,12 +56,13 @@ def note(batch: Batch, staff: str, action: str, **about: object) -> None:
 
 
 def removable(connection: sqlite3.Connection, seq: int, id: str) -> dict[str, Any]:
-    """The customer and the GTIN of an item. Raises Refused: not-found, no-consent, already-removed."""
+    """Customer, GTIN and, if known, name of an item. Raises Refused: not-found, no-consent, already-removed."""
     added = _event(connection, seq, id, "cart.item_added").data
     _consenting(connection, added["customer"])
     if _about(connection, "cart.item_removed", seq, id):
         raise Refused("already-removed")
-    return {"customer": added["customer"], "gtin": added["gtin"]}
+    named = {"name": added["product"]["name"]} if added["product"] else {}
+    return {"customer": added["customer"], "gtin": added["gtin"], **named}
 
 
 def remove(batch: Batch, seq: int, id: str, staff: str) -> None:
