@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from edge import aside, control, following, journal, readable, settings
+from edge import aside, control, following, journal, notify, readable, settings
 from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
@@ -308,6 +308,7 @@ async def _until_stopped(daemon: Coroutine[Any, Any, None]) -> None:
     def stop(*_: object) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, signal.SIG_IGN)
+        notify.tell("STOPPING=1", "STATUS=stops")
         loop.call_soon_threadsafe(task.cancel)
 
     for name in (signal.SIGTERM, signal.SIGINT):

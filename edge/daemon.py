@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edge import broker, control, people, salvage, settings
+from edge import broker, control, notify, people, salvage, settings
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
@@ -40,6 +40,7 @@ class _Front:
         if self.waiting == "starting":
             log.error("taps and scans are refused: %s", reason)
         self.waiting = reason
+        notify.tell(f"STATUS={reason}")
 
     def trouble(self) -> str | None:
         return self.gateway.trouble() if self.gateway else self.waiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import http.client
@@ -11,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import termios
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,11 @@ class Fifo:
         """Write one whole line as soon as there is a reader with room for it."""
         data = json.dumps(line).encode() + b"\n"
         until(lambda: self._written(data), lambda: f"a reader, but {self._refused!r}", seconds)
+
+    def unread(self) -> int:
+        """Return how many bytes are in it."""
+        assert self._end is not None
+        return int.from_bytes(fcntl.ioctl(self._end, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def close(self) -> None:
         """Give the end up."""
