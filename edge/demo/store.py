@@ -110,7 +110,9 @@ class Store:
         await self.switch_platform()
         catalogue = json.loads((HERE / "catalogue.json").read_text())
         await self.tell([*catalogue["changes"], *map(_binding, catalogue["bands"])])
-        (self.folder / "pseudonym.key").write_bytes(KEY)
+        key = self.folder / "pseudonym.key"
+        key.touch(mode=0o600)
+        key.write_bytes(KEY)
         self.page_port = _free_port()
         ports = {"broker": self.broker_port, "page": self.page_port}
         self.config.write_text(_CONFIG.format(**ports, platform=self.platform_url, day=HERE / "day.jsonl"))

@@ -102,7 +102,7 @@ class Store:
         self._cart, self._platform = cart, platform
         self._child: Child | None = None
         self._raw: set[str] = set()
-        (folder / "pseudonym.key").write_bytes(KEY)
+        secret(folder / "pseudonym.key", KEY)
         self.configure(drivers)
 
     def configure(self, drivers: Iterable[Table] = ()) -> None:
@@ -272,6 +272,12 @@ class Store:
         with suppress(OSError, http.client.HTTPException):
             return self.health()[0] == http.HTTPStatus.OK
         return False
+
+
+def secret(path: Path, content: bytes) -> None:
+    """Write what nobody else on this machine may read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
 
 
 def command(verb: str, config: Path) -> list[str]:
