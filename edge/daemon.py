@@ -57,7 +57,7 @@ async def run(plan: Plan) -> None:
     config, data = plan.config, plan.config.store.data
     front, setup = _Front(), SetupCode()
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(plan))
+        stack.enter_context(locked(plan.path, data))
         if config.kiosk:
             await stack.enter_async_context(_page(plan, config.kiosk, front, setup))
         server = plan.broker

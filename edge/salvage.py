@@ -9,7 +9,6 @@ The directory serves on, and is pulled anew at the first chance. People, intents
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import uuid
 from array import array
@@ -25,6 +24,7 @@ import msgspec
 from edge import searchable
 from edge.carve import Pages, Record
 from edge.database import PAGE, Damaged, Database, Full, suspect
+from edge.wipe import wipe
 
 log = logging.getLogger(__name__)
 
@@ -122,15 +122,10 @@ _META = "SELECT value FROM meta WHERE key"
 
 
 def _wipe(broken: Path) -> None:
-    """Overwritten, not only removed: what is erased in the new one must not stand on in the old."""
+    """Not only removed: what is erased in the new one must not stand on in the old."""
     for part in _parts(broken):
         if part.exists():
-            with part.open("r+b") as file:
-                for _ in range(0, part.stat().st_size, 1 << 20):
-                    file.write(bytes(1 << 20))
-                file.flush()
-                os.fsync(file.fileno())
-            part.unlink()
+            wipe(part)
 
 
 def _fill(database: Database, pages: Pages) -> tuple[int, int]:

@@ -199,7 +199,17 @@ _SECRETS = frozenset({"password_file", "token_file", "key_file", "apps_file"})
 
 
 def load(path: Path) -> Settings:
-    """Reads and checks the file. Raises SettingsError with the first thing that is wrong."""
+    """Reads the file and checks all that it says. Raises SettingsError with the first thing that is wrong."""
+    settings = read(path)
+    try:
+        _check(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return settings
+
+
+def read(path: Path) -> Settings:
+    """Reads the file, whatever has become of those that it names. Raises SettingsError."""
     try:
         tables = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -209,13 +219,16 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from None
     try:
-        settings = msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
-        _check(settings)
+        return msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {said(error, Settings)}") from None
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return settings
+
+
+def secrets(settings: Settings) -> list[Path]:
+    """The files that no other user may read, the pseudonym key last."""
+    tables = [table for table in (settings.cart, settings.platform, settings.kiosk) if table]
+    found = [getattr(table, key, None) for table in tables for key in sorted(_SECRETS)]
+    return [*dict.fromkeys(path for path in found if path), settings.store.pseudonym_key_file]
 
 
 def driver(table: Mapping[str, Any], cls: type[_T], where: str, base: Path) -> _T:
