@@ -172,6 +172,20 @@ def init(arguments: argparse.Namespace) -> int:
     return check(arguments)
 
 
+def backup(arguments: argparse.Namespace) -> int:
+    """Makes the copy of the database anew."""
+    from edge import backup
+
+    try:
+        made = backup.backup(settings.read(arguments.config).store.data, arguments.folder)
+    except OSError as error:
+        raise Refused(
+            f"backup: {error.filename or arguments.folder}: {error.strerror}; the copy before stays"
+        ) from None
+    print(f"{made}: a sound copy, {made.stat().st_size // 1000} kB")
+    return 0
+
+
 def decommission(arguments: argparse.Namespace) -> int:
     """Wipes keys and data."""
     from edge import decommission, plan, terminal
@@ -287,6 +301,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("what", choices=("list", "retry", "drop"))
     sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")
     sub.add_argument("--json", action="store_true", help="one object a line")
+    sub = command("backup", backup, "makes a verified copy of journal and cache, with and without a daemon")
+    sub.add_argument("folder", type=Path, metavar="DIR", help="where: outside of the data folder, best on another disk")
     sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
     sub.add_argument("--backup", type=Path, default=_BACKUP, metavar="DIR", help="what is wiped too (%(default)s)")

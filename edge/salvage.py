@@ -13,6 +13,7 @@ import sqlite3
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -58,6 +59,7 @@ class _Body(msgspec.Struct):
 def opened(path: Path) -> Database:
     """The database at `path`, made if there is none, salvaged if it is damaged. Raises DatabaseError, Broken, Full."""
     broken = path.with_name(f"{path.name}.broken")
+    _set_apart(path)
     if not broken.exists():
         try:
             if _headless(path):
@@ -90,6 +92,14 @@ def opened(path: Path) -> Database:
 def _parts(path: Path) -> tuple[Path, Path]:
     """In the order of renaming: while the file is there under the new name, the salvage has begun."""
     return path, path.with_name(f"{path.name}-wal")
+
+
+def _set_apart(path: Path) -> None:
+    """A file that says it has no WAL is a copy by `edge.backup`: one that lies there belongs to what it replaces."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(20)[18:] == b"\1\1":
+            for what in ("wal", "shm"):
+                path.with_name(f"{path.name}-{what}").unlink(missing_ok=True)
 
 
 def _headless(path: Path) -> bool:

@@ -48,6 +48,16 @@ def test_the_gateway_can_do_little_harm() -> None:
     assert exposure(SYSTEMD / "cartwire.service") <= 1.5
 
 
+def test_a_copy_is_made_each_day_and_when_somebody_was_erased() -> None:
+    """By a service that may do less still; of the daemon's file it is told as long as that is there."""
+    service = SYSTEMD / "cartwire-backup.service"
+    assert exposure(service) <= 1.5
+    folder = settings(service)["ExecStart"][0].rpartition(" ")[2]
+    assert f"d {folder} 0700 cartwire cartwire\n" in (SYSTEMD / "cartwire.tmpfiles").read_text()
+    assert settings(SYSTEMD / "cartwire-backup.path")["PathExists"] == ["/var/lib/cartwire/erased"]
+    assert settings(SYSTEMD / "cartwire-backup.timer")["Persistent"] == ["yes"]
+
+
 @pytest.mark.parametrize("unit", ["mosquitto.service", "pcscd.service"])
 def test_those_beside_it_too(unit: str, tmp_path: Path) -> None:
     """Debian's units with our drop-ins; without, they are a danger."""
