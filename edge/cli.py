@@ -21,11 +21,13 @@ from typing import Any
 
 import msgspec
 
-from edge import aside, control, following, journal, readable, settings
+from edge import aside, control, following, journal, notify, readable, settings
 from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
 
+_DATA = Path("/var/lib/cartwire")
+_BACKUP = Path("/var/backups/cartwire")
 _BEEP = 1.0
 """Seconds between two devices that beep."""
 
@@ -159,6 +161,45 @@ def check(arguments: argparse.Namespace) -> int:
         raise Refused(error) from None
 
 
+def init(arguments: argparse.Namespace) -> int:
+    """Writes a configuration, and checks it."""
+    from edge import init
+
+    try:
+        init.init(arguments)
+    except init.CannotInit as error:
+        raise Refused(f"init: {error}") from None
+    return check(arguments)
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Makes the copy of the database anew."""
+    from edge import backup
+
+    try:
+        made = backup.backup(settings.read(arguments.config).store.data, arguments.folder)
+    except OSError as error:
+        raise Refused(
+            f"backup: {error.filename or arguments.folder}: {error.strerror}; the copy before stays"
+        ) from None
+    print(f"{made}: a sound copy, {made.stat().st_size // 1000} kB")
+    return 0
+
+
+def decommission(arguments: argparse.Namespace) -> int:
+    """Wipes keys and data."""
+    from edge import decommission, plan, terminal
+
+    try:
+        return 0 if decommission.decommission(arguments.config, arguments.backup, sure=arguments.yes) else 1
+    except plan.CannotStart as error:
+        raise Refused(error) from None
+    except terminal.NobodyThere:
+        raise Refused("decommission: there is no terminal to ask at; say --yes") from None
+    except OSError as error:
+        raise Refused(f"decommission: {error.filename}: {error.strerror}; not all is wiped, call it again") from None
+
+
 def devices(arguments: argparse.Namespace) -> int:
     """Lists what is attached and the configuration lines for it, each with a beep if it is asked for."""
     import importlib
@@ -244,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("run", run, "the daemon; SIGTERM or Ctrl-C stops it")
+    _init(command("init", init, "asks for what a new gateway needs, or takes it from flags, writes it and checks it"))
     command("check", check, "says of each driver, broker, platform, disk and clock whether it is usable")
     sub = command("devices", devices, "what is attached, and the configuration lines to copy")
     sub.add_argument("--beep", nargs="?", const="", metavar="NAME", help="each beeps, or those with NAME in their name")
@@ -259,6 +301,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("what", choices=("list", "retry", "drop"))
     sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")
     sub.add_argument("--json", action="store_true", help="one object a line")
+    sub = command("backup", backup, "makes a verified copy of journal and cache, with and without a daemon")
+    sub.add_argument("folder", type=Path, metavar="DIR", help="where: outside of the data folder, best on another disk")
+    sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
+    sub.add_argument("--yes", action="store_true", help="does not ask")
+    sub.add_argument("--backup", type=Path, default=_BACKUP, metavar="DIR", help="what is wiped too (%(default)s)")
     sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
     sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
     sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
@@ -267,6 +314,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=sandbox)
     sub.add_argument("--config", help=argparse.SUPPRESS)  # as with every command; there is nothing in it for this one
     return parser
+
+
+def _init(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--store", metavar="ID", help="this store's name: a-z, 0-9 and -")
+    sub.add_argument("--gateway", metavar="ID", help="this gateway's, unique within the store (gw-1)")
+    sub.add_argument("--language", metavar="L", help="of the store, such as ko (as the environment says)")
+    sub.add_argument("--timezone", metavar="TZ", help="such as Asia/Seoul (the machine's)")
+    sub.add_argument("--data", type=Path, metavar="DIR", default=_DATA, help="journal and cache (%(default)s)")
+    sub.add_argument(
+        "--key-file", type=Path, metavar="F", help="the chain's pseudonym key; left out: a new one is made"
+    )
+    sub.add_argument("--platform", metavar="URL", help="the platform; left out, if nobody can be asked: none")
+    sub.add_argument("--token-file", type=Path, metavar="F", help="its token")
+    sub.add_argument("--broker", metavar="URL", help='the MQTT broker, or "embedded"; as with the platform')
+    sub.add_argument("--username", metavar="NAME", help="for the broker")
+    sub.add_argument("--password-file", type=Path, metavar="F", help="for the broker")
 
 
 def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -308,6 +371,7 @@ async def _until_stopped(daemon: Coroutine[Any, Any, None]) -> None:
     def stop(*_: object) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, signal.SIG_IGN)
+        notify.tell("STOPPING=1", "STATUS=stops")
         loop.call_soon_threadsafe(task.cancel)
 
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edge import broker, control, people, salvage, settings
+from edge import broker, control, notify, people, salvage, settings
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
@@ -40,6 +40,7 @@ class _Front:
         if self.waiting == "starting":
             log.error("taps and scans are refused: %s", reason)
         self.waiting = reason
+        notify.tell(f"STATUS={reason}")
 
     def trouble(self) -> str | None:
         return self.gateway.trouble() if self.gateway else self.waiting
@@ -56,7 +57,7 @@ async def run(plan: Plan) -> None:
     config, data = plan.config, plan.config.store.data
     front, setup = _Front(), SetupCode()
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(plan))
+        stack.enter_context(locked(plan.path, data))
         if config.kiosk:
             await stack.enter_async_context(_page(plan, config.kiosk, front, setup))
         server = plan.broker

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edge import aside, control, directory, journal, presence, status
+from edge import aside, control, directory, journal, notify, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
@@ -217,11 +217,22 @@ class Gateway:
         self._links.start(group)
         group.create_task(self._count())
         group.create_task(self._write_reports())
+        group.create_task(notify.keep(self._progress, self._in_short))
+
+    async def _progress(self) -> None:
+        """Returns once loop, intake and writer have worked; a disk that refuses is no reason to start again."""
+        with suppress(Full):
+            await (await self._intake.submit(lambda _: None))
+
+    def _in_short(self) -> str:
+        sinks = [f"{forwarder.sink.name} {forwarder.health.state}" for forwarder in self._links.forwarders]
+        return ", ".join([self.trouble() or "takes taps and scans", *sinks])
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
             self._links.wake()
         if any(row.kind == "customer.erased" for row in rows):
+            self._upkeep.unscrubbed = True
             self._upkeep.stirred.set()
         for row in rows:
             if row.kind == NOTE and row.data["action"] == PUSH:

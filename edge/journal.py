@@ -208,13 +208,13 @@ def open_journal(
 ) -> Journal:
     """The journal of this database, made when there is none; the boot is entered at its first row."""
     boot = _enter_boot(connection, now, wall)
-    found = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'salvaged')"))
+    found = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'salvaged', 'restored')"))
     journal = Journal(found.get("journal", uuid7()), source, boot, sinks)
     if "journal" not in found:
-        previous, lost = msgspec.json.decode(found.get("salvaged", "[null,0]"))
-        reason = "salvaged" if "salvaged" in found else "created"
+        reason = next((reason for reason in ("salvaged", "restored") if reason in found), "created")
+        previous, lost = msgspec.json.decode(found.get(reason, "[null,0]"))
         connection.execute("INSERT INTO meta VALUES ('journal', ?)", (journal.id,))
-        connection.execute("DELETE FROM meta WHERE key = 'salvaged'")
+        connection.execute("DELETE FROM meta WHERE key IN ('salvaged', 'restored')")
         data = {"reason": reason, "previous": previous, "rows_lost": lost}
         journal.append(connection, [Row("journal.opened", now, data, live=False)], now)
     return journal

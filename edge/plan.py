@@ -66,10 +66,9 @@ def make(path: Path) -> Plan:
 
 
 @contextmanager
-def locked(plan: Plan) -> Iterator[None]:
-    """The data folder, made if it is not there, for this process alone. Raises CannotStart."""
-    data = plan.config.store.data
-    where = f"{plan.path}: [store] data: {data}"
+def locked(path: Path, data: Path) -> Iterator[None]:
+    """The data folder, made if it is not there, for this process alone; `path` names it. Raises CannotStart."""
+    where = f"{path}: [store] data: {data}"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -9,11 +9,11 @@ The directory serves on, and is pulled anew at the first chance. People, intents
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -25,6 +25,7 @@ import msgspec
 from edge import searchable
 from edge.carve import Pages, Record
 from edge.database import PAGE, Damaged, Database, Full, suspect
+from edge.wipe import wipe
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class _Body(msgspec.Struct):
 def opened(path: Path) -> Database:
     """The database at `path`, made if there is none, salvaged if it is damaged. Raises DatabaseError, Broken, Full."""
     broken = path.with_name(f"{path.name}.broken")
+    _set_apart(path)
     if not broken.exists():
         try:
             if _headless(path):
@@ -92,6 +94,14 @@ def _parts(path: Path) -> tuple[Path, Path]:
     return path, path.with_name(f"{path.name}-wal")
 
 
+def _set_apart(path: Path) -> None:
+    """A file that says it has no WAL is a copy by `edge.backup`: one that lies there belongs to what it replaces."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(20)[18:] == b"\1\1":
+            for what in ("wal", "shm"):
+                path.with_name(f"{path.name}-{what}").unlink(missing_ok=True)
+
+
 def _headless(path: Path) -> bool:
     """SQLite itself would delete such a WAL."""
     wal = path.with_name(f"{path.name}-wal")
@@ -122,15 +132,10 @@ _META = "SELECT value FROM meta WHERE key"
 
 
 def _wipe(broken: Path) -> None:
-    """Overwritten, not only removed: what is erased in the new one must not stand on in the old."""
+    """Not only removed: what is erased in the new one must not stand on in the old."""
     for part in _parts(broken):
         if part.exists():
-            with part.open("r+b") as file:
-                for _ in range(0, part.stat().st_size, 1 << 20):
-                    file.write(bytes(1 << 20))
-                file.flush()
-                os.fsync(file.fileno())
-            part.unlink()
+            wipe(part)
 
 
 def _fill(database: Database, pages: Pages) -> tuple[int, int]:

@@ -194,8 +194,22 @@ class Settings(_Table, frozen=True, kw_only=True):
     driver: tuple[dict[str, Any], ...] = ()
 
 
+_SECRETS = frozenset({"password_file", "token_file", "key_file", "apps_file"})
+"""Keys that name what no other user of the machine may read."""
+
+
 def load(path: Path) -> Settings:
-    """Reads and checks the file. Raises SettingsError with the first thing that is wrong."""
+    """Reads the file and checks all that it says. Raises SettingsError with the first thing that is wrong."""
+    settings = read(path)
+    try:
+        _check(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return settings
+
+
+def read(path: Path) -> Settings:
+    """Reads the file, whatever has become of those that it names. Raises SettingsError."""
     try:
         tables = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -205,13 +219,16 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from None
     try:
-        settings = msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
-        _check(settings)
+        return msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {said(error, Settings)}") from None
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return settings
+
+
+def secrets(settings: Settings) -> list[Path]:
+    """The files that no other user may read, the pseudonym key last."""
+    tables = [table for table in (settings.cart, settings.platform, settings.kiosk) if table]
+    found = [getattr(table, key, None) for table in tables for key in sorted(_SECRETS)]
+    return [*dict.fromkeys(path for path in found if path), settings.store.pseudonym_key_file]
 
 
 def driver(table: Mapping[str, Any], cls: type[_T], where: str, base: Path) -> _T:
@@ -265,11 +282,20 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _given(path: Path) -> Path:
+    """A credential's copy that systemd has made for this service; where it has made none, the file itself.
+
+    `LoadCredential=credentials:/etc/cartwire/credentials` calls the copies `credentials_NAME`.
+    """
+    copy = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), f"{path.parent.name}_{path.name}")
+    return copy if copy.is_absolute() and copy.exists() else path
+
+
 def _hook(base: Path) -> Any:
     def convert(kind: type, value: object) -> object:
         text = value if isinstance(value, str) else ""
         if kind is Path and text:
-            return base / text
+            return _given(base / text)
         if kind is Source and text:
             return Source(text if text.isdecimal() or "://" in text else base / text)
         if kind is Duration and (m := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", text)):
@@ -333,7 +359,7 @@ def _check_store(store: Store) -> None:
     except (ValueError, OSError, KeyError):
         raise SettingsError(f'[store] timezone: there is no {store.timezone!r}; write e.g. "Asia/Seoul"') from None
     key = store.pseudonym_key_file
-    long_enough = len(_file("[store] pseudonym_key_file", key)) >= MIN_KEY
+    long_enough = len(_file("[store] pseudonym_key_file", key, secret=True)) >= MIN_KEY
     _require(long_enough, f"[store] pseudonym_key_file: {key} holds less than {MIN_KEY} bytes; make a longer key")
 
 
@@ -425,7 +451,7 @@ def _check_kiosk(kiosk: Kiosk) -> None:
 def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:
     for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
         if path := getattr(table, key, None):
-            _file(f"{where} {key}", path)
+            _file(f"{where} {key}", path, secret=key in _SECRETS)
     for key in ("password_file", "token_file"):
         try:
             secret(getattr(table, key, None))
@@ -435,11 +461,15 @@ def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:
     _require(paired, f"{where} cert_file: cert_file and key_file go together")
 
 
-def _file(where: str, path: Path) -> bytes:
+def _file(where: str, path: Path, *, secret: bool = False) -> bytes:
     try:
-        return path.read_bytes()
+        found, mode = path.read_bytes(), path.stat().st_mode
     except OSError as error:
         raise SettingsError(f"{where}: {path} cannot be read ({os.strerror(error.errno or 0)})") from None
+    # To copies that systemd made it lets in whom they are for, by an access list that looks like a group's.
+    kept = not secret or not mode & 0o077 or path.parent == Path(os.environ.get("CREDENTIALS_DIRECTORY", ""))
+    _require(kept, f"{where}: {path} is open to other users; chmod 600 {path}")
+    return found
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from edge.database import FILE, PAGE
 
+ERASED = "erased"
+"""A file in the data folder that is there while a copy of the database may hold what is erased here."""
+
 
 @dataclass(slots=True)
 class Space:

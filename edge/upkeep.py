@@ -12,7 +12,7 @@ from edge import directory, erasure, journal
 from edge.database import Database, Full, shrink
 from edge.intake import Batch, Intake
 from edge.journal import STEP, Boot
-from edge.space import Space
+from edge.space import ERASED, Space
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +78,18 @@ class Upkeep:
         more |= directory.sweep(batch.connection, STEP)
         return shrink(batch.connection) or more
 
+    def _told(self) -> bool:
+        """Copies of the database are to be made anew; whether that could be said."""
+        with suppress(OSError):
+            (self.space.data / ERASED).touch(mode=0o600)
+            return True
+        return False
+
     async def _erase(self) -> bool:
         """Blanks what is accepted by now; whether something is left to do."""
         while await (await self.intake.submit(lambda batch: erasure.step(batch.connection, batch.journal.sinks))):
             self.unscrubbed = True
         if self.unscrubbed:
-            self.unscrubbed = not await self.database.scrub()
+            self.unscrubbed = not (await self.database.scrub() and self._told())
         left = await (await self.intake.submit(lambda batch: erasure.pending(batch.connection)))
         return self.unscrubbed or left

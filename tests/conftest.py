@@ -24,7 +24,7 @@ from peers.brokers import Broker, Mosquitto, Nats
 from peers.card import Pcscd
 from peers.day import SEED
 from peers.process import Child, free_port, until
-from peers.store import Store, Table, pseudonym
+from peers.store import Store, Table, pseudonym, secret
 from simulated.disk import Writer
 from simulated.world import World
 from sync import mqtt
@@ -47,7 +47,7 @@ class Platform:
         self.folder = folder
         self.port = free_port()
         self.token_file = folder / "token"
-        self.token_file.write_text("sandbox-token\n")
+        secret(self.token_file, b"sandbox-token\n")
         self._child: Child | None = None
 
     @property

@@ -22,7 +22,7 @@ from peers.app import App
 from peers.day import SEED
 from peers.gtin import gtin13, padded
 from peers.process import free_port, until
-from peers.store import Store, command, pseudonym
+from peers.store import Store, command, pseudonym, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def furnish(platform: Platform, tmp_path: Path, ended: ExitStack) -> Callable[..
         cart: Table = {"broker": "embedded", "protocol": "3.1.1", "apps_file": "apps.toml", **more}
         store = Store(tmp_path / "store", cart=cart, platform=platform.table)
         ended.callback(store.close)
-        (store.folder / "apps.toml").write_text(APPS)
+        secret(store.folder / "apps.toml", APPS.encode())
         for cart_of, band in BANDS.items():
             platform.customer(f"c-{cart_of}", cart_of, "cart")
             platform.band(pseudonym("nfc", band), f"c-{cart_of}")
@@ -199,7 +199,7 @@ def test_what_is_wrong_with_the_apps(apps: str, says: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("verb", ["run", "check"])
 def test_the_apps_file_is_looked_at_first(furnish: Callable[..., Store], verb: str) -> None:
     store = furnish(apps_file="key")
-    (store.folder / "key").write_text("no TOML")
+    secret(store.folder / "key", b"no TOML")
     done = subprocess.run(command(verb, store.config), capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert re.match(r"cartwire: \S+edge\.toml: \[cart\] apps_file: \S+/key: ", done.stderr), done.stderr

@@ -153,7 +153,7 @@ def test_a_stop_while_it_starts_is_clean(store: Store, tmp_path: Path, ended: Ex
     """Here it waits for its key, which comes out of a FIFO."""
     key = store.folder / "pseudonym.key"
     key.unlink()
-    os.mkfifo(key)
+    os.mkfifo(key, 0o600)
     child = Child(command("run", store.config), tmp_path / "run.log")
     ended.callback(child.kill)
     until(lambda: catches(child.pid, signal.SIGTERM), "it to care for signals")

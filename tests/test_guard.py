@@ -17,6 +17,7 @@ from edge.kiosk.problems import CODES
 from kiosk import FLOOR, ROLES, SECRET, Kiosk, kiosk
 from peers.process import free_port
 from peers.staff import DOCUMENT, OPERATIONS
+from peers.store import secret
 from peers.tls import issued
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def test_the_names_of_a_page_on_the_network(tmp_path: Path) -> None:
 
 def test_on_the_network_all_goes_over_tls(tmp_path: Path) -> None:
     certificate, key = issued(tmp_path)
-    (tmp_path / "key").write_bytes(bytes(32))
+    secret(tmp_path / "key", bytes(32))
     (tmp_path / "edge.toml").write_text(
         '[store]\nid = "gangnam"\ngateway = "gw-1"\npseudonym_key_file = "key"\n'
         f'[kiosk]\nlisten = "0.0.0.0:{free_port()}"\nlan = true\ncert_file = "{certificate}"\nkey_file = "{key}"\n'

@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 import pytest
 
 from edge import plan, settings
-from peers.store import command
+from peers.store import command, secret
 from peers.tls import issued
 
 ROOT = Path(__file__).parent.parent
@@ -22,8 +22,8 @@ STORE = '[store]\nid = "gangnam"\ngateway = "gw-1"\ndata = "data"\npseudonym_key
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "key").write_bytes(bytes(range(32)))
-    (tmp_path / "short").write_bytes(b"short")
+    secret(tmp_path / "key", bytes(range(32)))
+    secret(tmp_path / "short", b"short")
     return tmp_path
 
 
@@ -153,9 +153,9 @@ REPLAY = STORE + "[[driver]]\nkind = 'replay'\npath = 'x'\n"
     ],
 )
 def test_said_so_that_one_knows_what_to_write(folder: Path, text: str, says: str) -> None:
-    (folder / "empty").write_text("\n")
-    (folder / "two-lines").write_text("one\ntwo\n")
-    (folder / "binary").write_bytes(bytes(range(128, 160)))
+    secret(folder / "empty", b"\n")
+    secret(folder / "two-lines", b"one\ntwo\n")
+    secret(folder / "binary", bytes(range(128, 160)))
     (folder / "edge.toml").write_text(text)
     with pytest.raises(plan.CannotStart, match=rf"^\S+/edge\.toml: {says}"):
         plan.make(folder / "edge.toml")
@@ -244,11 +244,45 @@ def test_the_annotated_example_is_complete(folder: Path) -> None:
         for key in table.__struct_fields__:
             shared = key in ("ca_file", "cert_file", "key_file") and "as in [cart]" in section
             assert shared or re.search(rf"^#? ?{key} =", section, re.MULTILINE), f"[{name}] {key}"
-    text = text.replace("/etc/cartwire/pseudonym.key", str(folder / "key"))
+    text = text.replace("/etc/cartwire/credentials/pseudonym.key", str(folder / "key"))
     (folder / "edge.toml").write_text(text)
     assert settings.load(folder / "edge.toml").store.id == "gangnam"
     given = {table["kind"] for table in tomllib.loads(text)["driver"]}
     assert given == {module.name for module in iter_modules([str(ROOT / "drivers")])}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o602])
+@pytest.mark.parametrize("key", ["pseudonym_key_file", "token_file", "password_file", "key_file", "apps_file"])
+def test_what_others_could_read_is_refused(folder: Path, key: str, mode: int) -> None:
+    """Then it is known to who knows whom; the way out stands in the line."""
+    secret(folder / "open", bytes(range(65, 97)))
+    (folder / "open").chmod(mode)
+    tables = {
+        "pseudonym_key_file": STORE.replace('"key"', '"open"'),
+        "token_file": STORE + "[platform]\nurl = 'http://127.0.0.1:1'\ntoken_file = 'open'\n",
+        "password_file": STORE + "[cart]\nbroker = 'mqtts://b'\nusername = 'u'\npassword_file = 'open'\n",
+        "key_file": STORE + "[kiosk]\ncert_file = 'key'\nkey_file = 'open'\n",
+        "apps_file": STORE + "[cart]\nbroker = 'embedded'\nprotocol = '3.1.1'\napps_file = 'open'\n",
+    }
+    code, error = run(folder, tables[key])
+    path = folder / "open"
+    assert code == 2
+    assert re.fullmatch(rf"cartwire: \S+ \[\w+\] {key}: {path} is open to other users; chmod 600 {path}\n", error)
+    path.chmod(0o600)
+    assert "is open to other users" not in run(folder, tables[key], "status")[1]
+
+
+def test_systemd_has_copies_of_what_lies_in_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read by whom the folder itself is closed to; an access list makes them look open."""
+    copies = folder / "copies"
+    copies.mkdir()
+    secret(copies / "credentials_pseudonym.key", b"k" * 32)
+    (copies / "credentials_pseudonym.key").chmod(0o440)
+    (folder / "edge.toml").write_text(STORE.replace('"key"', '"credentials/pseudonym.key"'))
+    with pytest.raises(plan.CannotStart, match=r"credentials/pseudonym\.key cannot be read"):
+        plan.make(folder / "edge.toml")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(copies))
+    assert plan.make(folder / "edge.toml").key == b"k" * 32
 
 
 def test_line_ends_and_keys(tmp_path: Path) -> None:

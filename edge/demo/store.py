@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge import broker, control
+from edge import broker, control, terminal
 from edge.demo.phone import Phone
 from edge.demo.screen import Screen
 
@@ -110,7 +110,9 @@ class Store:
         await self.switch_platform()
         catalogue = json.loads((HERE / "catalogue.json").read_text())
         await self.tell([*catalogue["changes"], *map(_binding, catalogue["bands"])])
-        (self.folder / "pseudonym.key").write_bytes(KEY)
+        key = self.folder / "pseudonym.key"
+        key.touch(mode=0o600)
+        key.write_bytes(KEY)
         self.page_port = _free_port()
         ports = {"broker": self.broker_port, "page": self.page_port}
         self.config.write_text(_CONFIG.format(**ports, platform=self.platform_url, day=HERE / "day.jsonl"))
@@ -203,10 +205,9 @@ class Store:
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs until Ctrl-C, or for `--seconds`."""
-    korean = (arguments.language or os.environ.get("LC_ALL") or os.environ.get("LANG", "")).startswith("ko")
     try:
         with tempfile.TemporaryDirectory(prefix="cartwire-demo-") as folder:
-            asyncio.run(_run(Store(Path(folder)), Screen("ko" if korean else "en"), arguments.seconds))
+            asyncio.run(_run(Store(Path(folder)), Screen(arguments.language or terminal.language()), arguments.seconds))
     except KeyboardInterrupt:
         pass
     except broker.BrokerError as error:

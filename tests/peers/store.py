@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import http.client
@@ -11,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import termios
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,11 @@ class Fifo:
         """Write one whole line as soon as there is a reader with room for it."""
         data = json.dumps(line).encode() + b"\n"
         until(lambda: self._written(data), lambda: f"a reader, but {self._refused!r}", seconds)
+
+    def unread(self) -> int:
+        """Return how many bytes are in it."""
+        assert self._end is not None
+        return int.from_bytes(fcntl.ioctl(self._end, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def close(self) -> None:
         """Give the end up."""
@@ -95,7 +102,7 @@ class Store:
         self._cart, self._platform = cart, platform
         self._child: Child | None = None
         self._raw: set[str] = set()
-        (folder / "pseudonym.key").write_bytes(KEY)
+        secret(folder / "pseudonym.key", KEY)
         self.configure(drivers)
 
     def configure(self, drivers: Iterable[Table] = ()) -> None:
@@ -265,6 +272,12 @@ class Store:
         with suppress(OSError, http.client.HTTPException):
             return self.health()[0] == http.HTTPStatus.OK
         return False
+
+
+def secret(path: Path, content: bytes) -> None:
+    """Write what nobody else on this machine may read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
 
 
 def command(verb: str, config: Path) -> list[str]:
