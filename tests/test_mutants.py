@@ -27,9 +27,12 @@ from mutants.protections import (
     NO_SYNC_AT_COMMIT,
     NO_SYNC_BUT_ASSERTED,
     NONE_MISSING,
+    OLD_TLS,
     PUBLISH_FIRST,
     PUSHED_ON,
+    READ_ONCE,
     REMOVED_AGAIN,
+    UNVERIFIED,
 )
 from peers.day import SEED
 
@@ -50,6 +53,11 @@ ONCE = "test_staff.py::test_an_item_is_taken_out_of_the_cart_once"
 CLOSED = "test_staff.py::test_an_item_that_no_app_has_yet_is_not_pushed_after_its_removal"
 GIVEN = "test_staff.py::test_an_unclaimed_scan_is_given_once"
 DECIDES = "test_staff.py::test_the_platform_decides_conflicts"
+TLS = "test_tls.py"
+STRANGER = f"{TLS}::test_an_authority_that_is_not_ours"
+EXPIRED = f"{TLS}::test_a_certificate_that_is_not_the_servers"
+OLD = f"{TLS}::test_what_is_older_than_tls_1_2"
+RENEWED = "test_renewal.py::test_the_page_shows_its_new_certificate"
 SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
 TWENTY = {"CARTWIRE_KILLS": "20"}
 """Kills enough to hit the moment that matters."""
@@ -82,6 +90,9 @@ SHORT_PROOFS = (
     Proof(REMOVED_AGAIN, (ONCE,), r"already-removed"),
     Proof(PUSHED_ON, (CLOSED,), r"was pushed after its removal"),
     Proof(BINDING_STAYS, (DECIDES,), r"Left contains one more item"),
+    Proof(UNVERIFIED, (STRANGER, EXPIRED), r" *ok +platform "),
+    Proof(OLD_TLS, (OLD,), r" *ok +platform "),
+    Proof(READ_ONCE, (RENEWED,), r"assert False"),
 )
 LONG_PROOFS = (
     Proof(NONE_MISSING, (IMAGES, ORDER), None, MANY),
