@@ -22,6 +22,7 @@ from mutants.protections import (
     GIVEN_AGAIN,
     GO_ON,
     LEFT_IN_TLS,
+    LOGGED,
     NEW_IDS,
     NO_SYNC,
     NO_SYNC_AT_COMMIT,
@@ -58,6 +59,7 @@ STRANGER = f"{TLS}::test_an_authority_that_is_not_ours"
 EXPIRED = f"{TLS}::test_a_certificate_that_is_not_the_servers"
 OLD = f"{TLS}::test_what_is_older_than_tls_1_2"
 RENEWED = "test_renewal.py::test_the_page_shows_its_new_certificate"
+RAW = "test_byte_search.py"
 SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
 TWENTY = {"CARTWIRE_KILLS": "20"}
 """Kills enough to hit the moment that matters."""
@@ -102,6 +104,7 @@ LONG_PROOFS = (
     Proof(CURSORS_FIRST, (KILLS,), r"lost [1-9]|all on the platform", TWENTY),
     Proof(PUBLISH_FIRST, (KILLS,), r"wrong cart [1-9]", TWENTY),
     Proof(PUBLISH_FIRST, (IMAGES,), r"lost [1-9]"),
+    Proof(LOGGED, (RAW,), r".*a UID in .*cartwire.log as b'04A1B2C3D4E5F6'"),
 )
 FAULT_PROOFS = (
     Proof(NONE_MISSING, (STRIKES, FULL, TROUBLES, LINKS, START), None),

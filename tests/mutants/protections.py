@@ -126,3 +126,13 @@ READ_ONCE = Mutant(
     "certificates are read at the start only",
     (Edit("edge/renewal.py", "if (seen := [_stat(file)", ("if not (seen := self._seen):",)),),
 )
+LOGGED = Mutant(
+    "the log says what was read",
+    (
+        Edit(
+            "edge/reception.py",
+            "if isinstance(reading, Ready):",
+            ("print(getattr(reading, 'value', ''), flush=True)", SAME),
+        ),
+    ),
+)
