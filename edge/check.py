@@ -36,7 +36,10 @@ class _Ready(Exception):
 
 
 async def check(plan: Plan) -> AsyncIterator[Finding]:
-    """A finding for each part. A running daemon is asked about its drivers, not disturbed."""
+    """A finding for each part. A running daemon is asked about its drivers and its broker, not disturbed.
+
+    A broker may know us by our certificate alone, and would end the daemon's connection for ours.
+    """
     yield _disk(plan)
     clock = "synchronised" if synchronised() else "not synchronised; set up time synchronisation (systemd-timesyncd)"
     yield Finding("clock", synchronised(), clock)
@@ -46,6 +49,8 @@ async def check(plan: Plan) -> AsyncIterator[Finding]:
         answer = None
     if plan.config.cart and plan.config.cart.broker == "embedded":
         yield _embedded(plan.config.cart, running=answer is not None)
+    elif plan.broker and answer and (sink := answer["sinks"].get("cart")):
+        yield Finding("broker", sink["state"] == "ok", f"{sink['reason'] or sink['state']}, says the running daemon")
     elif plan.broker:
         yield await _broker(plan)
     if plan.config.platform:
@@ -84,9 +89,8 @@ def _embedded(cart: Cart, *, running: bool) -> Finding:
 async def _broker(plan: Plan) -> Finding:
     assert plan.broker
     server = replace(plan.broker, client_id=f"{plan.broker.client_id}-check", session_expiry=0)
-    topic = f"cartwire/v1/gateways/{plan.config.store.id}/{plan.config.store.gateway}/check"
     try:
-        async with mqtt.connect(server, (topic, b""), lambda _: None):
+        async with mqtt.connect(server, None, lambda _: None):
             return Finding("broker", True, f"{server.host}:{server.port} takes us")
     except Unavailable as error:
         return Finding("broker", False, str(error))
@@ -95,7 +99,7 @@ async def _broker(plan: Plan) -> Finding:
 async def _platform(plan: Plan) -> Finding:
     assert plan.config.platform
     url = plan.config.platform.url
-    platform = Platform(url, plan.platform_token, plan.platform_tls)
+    platform = Platform(url, plan.logins["platform"])
     try:
         async with platform.opened():
             answer = await platform.call("GET", "/v1/capabilities")

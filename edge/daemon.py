@@ -21,6 +21,7 @@ from edge.intake import FULL
 from edge.people import SetupCode
 from edge.plan import CannotStart, Plan, locked
 from sync.mqtt import Server
+from sync.tls import Login
 
 if TYPE_CHECKING:
     from edge.kiosk.shop import Shop
@@ -134,9 +135,10 @@ async def _embedded(plan: Plan, cart: settings.Cart) -> AsyncIterator[Server]:
     try:
         async with broker.running(plan.config.store.data, *cart.own, plan.apps, cart.max_age) as running:
             log.info("cart: the embedded broker listens on %s:%d", running.host, running.port)
-            login = (broker.USER, running.password) if plan.apps is not None else (None, None)
+            user, password = (broker.USER, running.password) if plan.apps is not None else (None, None)
             assert plan.broker
-            yield replace(plan.broker, host=running.host, port=running.port, username=login[0], password=login[1])
+            at = running.host, running.port
+            yield replace(plan.broker, host=at[0], port=at[1], username=user, login=lambda: Login(password))
     except broker.BrokerError as error:
         raise CannotStart(f"{plan.path}: [cart] {error.key}: {error}") from None
 

@@ -59,11 +59,11 @@ class Links:
         self._nudging: asyncio.TimerHandle | None = None
         sinks: list[Sink] = []
         if limits := config.platform:
-            self._platform = Platform(limits.url, plan.platform_token, plan.platform_tls)
+            self._platform = Platform(limits.url, plan.logins["platform"])
             since = partial(directory.position, self._reader)
             feed = since, self._apply, self._restart_feed, Backoff()
             self._downlink = Downlink(self._platform, store.id, limits.poll, *feed)
-            self._line = Line(limits.url, plan.platform_tls, lambda: intake.clock.now().time, self.pull_now)
+            self._line = Line(limits.url, plan.logins["platform"], lambda: intake.clock.now().time, self.pull_now)
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
             names = store.id, store.gateway, version
@@ -74,12 +74,16 @@ class Links:
             Forwarder(sink, database, intake, Backoff(), refused.get(sink.name, lambda *_: None)) for sink in sinks
         ]
 
+        self._logins = plan.logins
+        for name, login in self._logins.items():
+            login.changed.append(partial(self._renew, name))
+
     def opened(self) -> AbstractAsyncContextManager[None]:
         """Around all that runs."""
         return self._platform.opened() if self._platform else nullcontext()
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        for part in (self._line, self._downlink, *self.forwarders):
+        for part in (self._line, self._downlink, *self.forwarders, *self._logins.values()):
             if part:
                 group.create_task(part.run())
 
@@ -128,6 +132,14 @@ class Links:
             parts["feed"] = {"reachable": self._downlink.reachable, "age_seconds": self.age()}
             parts["line"] = {"up": line.up, "since": timestamp(line.since), "reason": line.reason}
         return parts
+
+    def _renew(self, name: str) -> None:
+        """What we show that side is new: if it refuses us, it is asked again now."""
+        if self._downlink and name == "platform":
+            self._downlink.renew()
+        for forwarder in self.forwarders:
+            if forwarder.sink.name == name:
+                forwarder.backoff.renew()
 
     def _nudge(self) -> None:
         """Of many nudges one a second is passed on, the last of them always."""

@@ -8,18 +8,21 @@ import importlib.util
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge import settings
 from edge.broker import App, BrokerError, read_apps
 from edge.ports import Driver
+from edge.renewal import Renewed
 from edge.settings import Cart, Kiosk, Platform, Settings, SettingsError, secret
 from sync import tls
 from sync.mqtt import Server
+from sync.tls import Login
 
 
 class CannotStart(Exception):
@@ -28,7 +31,10 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A configuration that was checked. `drivers`: (kind, driver) of each `[[driver]]` table."""
+    """A configuration that was checked. `drivers`: (kind, driver) of each `[[driver]]` table.
+
+    `logins`: what broker and platform are shown, by the table's name.
+    """
 
     path: Path
     config: Settings
@@ -36,8 +42,7 @@ class Plan:
     drivers: tuple[tuple[str, Driver], ...]
     broker: Server | None
     apps: tuple[App, ...] | None
-    platform_tls: ssl.SSLContext | None
-    platform_token: str | None
+    logins: dict[str, Renewed[Login]]
     page_tls: ssl.SSLContext | None
 
 
@@ -47,8 +52,8 @@ def make(path: Path) -> Plan:
         config = settings.load(path)
         key = config.store.pseudonym_key_file.read_bytes()
         drivers = tuple(_drivers(config, path.absolute().parent))
-        broker = _server(config, config.cart) if config.cart else None
-        platform = config.platform
+        logins = {name: _login(name, table) for name in ("cart", "platform") if (table := getattr(config, name))}
+        broker = _server(config, config.cart, logins["cart"]) if config.cart else None
         return Plan(
             path,
             config,
@@ -56,8 +61,7 @@ def make(path: Path) -> Plan:
             drivers,
             broker,
             _apps(config.cart) if config.cart else None,
-            _tls("[platform]", platform) if platform and platform.url.startswith("https:") else None,
-            secret(platform.token_file) if platform else None,
+            logins,
             _page_tls(config.kiosk) if config.kiosk and config.kiosk.secure else None,
         )
     except SettingsError as error:
@@ -111,18 +115,16 @@ def driver_class(kind: str, where: str) -> type[Driver]:
     return found
 
 
-def _server(config: Settings, cart: Cart) -> Server:
+def _server(config: Settings, cart: Cart, login: Callable[[], Login]) -> Server:
     parts = urlsplit(cart.broker)
-    secure = parts.scheme == "mqtts"
     return Server(
         host=parts.hostname or "",
-        port=parts.port or (8883 if secure else 1883),
+        port=parts.port or (8883 if parts.scheme == "mqtts" else 1883),
         client_id=f"cartwire-{config.store.id}-{config.store.gateway}",
         v5=cart.protocol == "5",
         session_expiry=int(cart.max_age) + 1,
         username=cart.username,
-        password=secret(cart.password_file),
-        tls=_tls("[cart]", cart) if secure else None,
+        login=login,
     )
 
 
@@ -133,15 +135,37 @@ def _apps(cart: Cart) -> tuple[App, ...] | None:
         raise SettingsError(f"[cart] {error.key}: {error}") from None
 
 
-def _tls(where: str, table: Cart | Platform) -> ssl.SSLContext:
-    try:
-        return tls.context(table.ca_file, table.cert_file, table.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"{where} ca_file, cert_file, key_file: cannot be used ({error})") from None
+def _login(name: str, table: Cart | Platform) -> Renewed[Login]:
+    where, secrets = f"[{name}]", table.password_file if isinstance(table, Cart) else table.token_file
+    secure = urlsplit(table.broker if isinstance(table, Cart) else table.url).scheme in ("mqtts", "https")
+
+    def read() -> Login:
+        try:
+            context = tls.context(table.ca_file, table.cert_file, table.key_file) if secure else None
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"{where} ca_file, cert_file, key_file: cannot be used ({error})") from None
+        try:
+            return Login(secret(secrets), context)
+        except OSError as error:
+            raise SettingsError(f"{where}: {secrets} cannot be read ({error.strerror})") from None
+
+    return Renewed(where, (secrets, table.ca_file, table.cert_file, table.key_file), read)
 
 
 def _page_tls(kiosk: Kiosk) -> ssl.SSLContext:
-    """The page's side: TLS 1.2 or newer."""
+    """The page's side. Who comes next is shown the newest certificate; those who are there keep their connection."""
+    newest = Renewed("[kiosk] cert_file, key_file", (kiosk.cert_file, kiosk.key_file), partial(_page_context, kiosk))
+    context = newest()
+
+    def show(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = newest()
+
+    context.sni_callback = show
+    return context
+
+
+def _page_context(kiosk: Kiosk) -> ssl.SSLContext:
+    """TLS 1.2 or newer."""
     assert kiosk.cert_file
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

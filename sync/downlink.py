@@ -55,6 +55,10 @@ class Downlink:
         self._nudged.set()
         self._backoff.nudge()
 
+    def renew(self) -> None:
+        """What we show the platform is new: ask again, if it refuses us."""
+        self._backoff.renew()
+
     async def run(self) -> None:
         while True:
             self._nudged.clear()

@@ -22,6 +22,7 @@ from sync import tls as certificates
 from sync.apart import Apart
 from sync.backoff import Sleep
 from sync.platform import CONNECT, LOOKUP
+from sync.tls import Login
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ AGAIN = 2.0
 """Seconds at least between two connections while the server closes them."""
 DISTRUST = 60.0
 """Seconds until a platform whose certificate is not believed is dialled again."""
+_CLOSED = "the platform closed the connection"
 _IDLE, _PROBES = 5, 2
 SILENT = _IDLE * (1 + _PROBES)
 """Seconds of silence after which the line is cut."""
@@ -51,7 +53,7 @@ class Line:
     """
 
     url: str
-    tls: ssl.SSLContext | None
+    login: Callable[[], Login]
     now: Callable[[], int]
     returned: Callable[[], None]
     up: bool | None = None
@@ -79,19 +81,26 @@ class Line:
 
     async def _hold(self) -> None:
         """Returns when a connection that came about is over. Raises Unavailable if none does."""
-        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         transport = await self._dial(lost)
         try:
             await asyncio.wait((lost,), timeout=SETTLED)
             if lost.done():
-                raise Unavailable(f"no connection to the platform: {lost.result()}", connected=False)
+                raise self._refused(lost.result())
             self._say(True)
-            if silence := await lost:
-                log.info("the line to the platform: %s", silence)
+            log.info("the line to the platform: %s", await lost or _CLOSED)
         finally:
             transport.abort()
 
-    async def _dial(self, lost: asyncio.Future[str]) -> asyncio.Transport:
+    def _refused(self, error: Exception | None) -> Unavailable:
+        """Why it ended as soon as it was there."""
+        if isinstance(error, ssl.SSLError):
+            return certificates.failed(error, "the platform")
+        if urlsplit(self.url).scheme == "https":
+            return certificates.hung_up("the platform")
+        return Unavailable(f"no connection to the platform: {error or _CLOSED}", connected=False)
+
+    async def _dial(self, lost: asyncio.Future[Exception | None]) -> asyncio.Transport:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         loop = asyncio.get_running_loop()
@@ -106,13 +115,16 @@ class Line:
             raise Unavailable(f"no connection to the platform: {error.strerror or error}", connected=False) from None
         for option in _OPTIONS:
             sock.setsockopt(*option)
-        name, wait = (host, CONNECT) if self.tls else (None, None)
+        tls = self.login().tls
+        name, wait = (host, CONNECT) if tls else (None, None)
         try:
             transport, _ = await loop.create_connection(
-                partial(_Held, lost), sock=sock, ssl=self.tls, server_hostname=name, ssl_handshake_timeout=wait
+                partial(_Held, lost), sock=sock, ssl=tls, server_hostname=name, ssl_handshake_timeout=wait
             )
         except ssl.SSLError as error:
             raise certificates.failed(error, "the platform") from None
+        except ConnectionError:
+            raise certificates.hung_up("the platform") from None
         except OSError as error:
             raise Unavailable(f"no connection to the platform: {error.strerror or error}", connected=False) from None
         return transport
@@ -136,9 +148,9 @@ def _close(dialled: Future[socket.socket]) -> None:
 class _Held(asyncio.Protocol):
     """Hears nothing but the end."""
 
-    def __init__(self, lost: asyncio.Future[str]) -> None:
+    def __init__(self, lost: asyncio.Future[Exception | None]) -> None:
         self._lost = lost
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._lost.done():
-            self._lost.set_result(str(error or "the platform closed the connection"))
+            self._lost.set_result(error)

@@ -26,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge.ports import Unavailable
 from sync import tls
 from sync.apart import Apart
+from sync.tls import Login
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,10 @@ _NOT_AUTHORISED = (0x84, 0x85, 0x86, 0x87, 0x8C)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where and as whom to connect. `session_expiry`: seconds the broker keeps what it has for us."""
+    """Where and as whom to connect. `session_expiry`: seconds the broker keeps what it has for us.
+
+    `login` is asked anew for each connection.
+    """
 
     host: str
     port: int
@@ -58,8 +62,7 @@ class Server:
     v5: bool
     session_expiry: int
     username: str | None = None
-    password: str | None = None
-    tls: ssl.SSLContext | None = None
+    login: Callable[[], Login] = Login
     dials: Apart = field(default_factory=Apart, compare=False, repr=False)
 
 
@@ -153,7 +156,7 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    server: Server, will: tuple[str, bytes], on_message: Callable[[Message], None]
+    server: Server, will: tuple[str, bytes] | None, on_message: Callable[[Message], None]
 ) -> AsyncIterator[Connection]:
     """An open connection with a persistent session, QoS 1 messages acknowledged by hand. Raises Unavailable."""
     loop = asyncio.get_running_loop()
@@ -166,10 +169,13 @@ async def connect(
         reconnect_on_failure=False,
     )
     client.connect_timeout = CONNECT
-    client.username_pw_set(server.username, server.password)
-    client.will_set(*will, qos=1, retain=True)
-    if server.tls:
-        client.tls_set_context(server.tls)
+    login = server.login()
+    client.username_pw_set(server.username, login.secret)
+    if will:
+        client.will_set(*will, qos=1, retain=True)
+    if login.tls:
+        login.tls.sslsocket_class = _Socket
+        client.tls_set_context(login.tls)
     connection = Connection(client, loop)
     connected: asyncio.Future[int] = loop.create_future()
     _wire(client, connection, connected, on_message, loop)
@@ -189,12 +195,13 @@ async def connect(
 
     try:
         if sock is None:
-            raise Unavailable("the broker closed the connection", connected=False)
+            closed = Unavailable("the broker closed the connection", connected=False)
+            raise tls.hung_up("the broker") if login.tls else closed
         # Else a push waits up to 40 ms for the TCP acknowledgement of what was sent just before (Nagle).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop.add_reader(sock, _read, client, sock, connection)
         misc()
-        await _welcome(connection, connected)
+        await _welcome(connection, connected, sock)
         yield connection
     finally:
         if beat:
@@ -228,11 +235,28 @@ async def _dial(client: paho.Client, server: Server, arguments: dict[str, Any]) 
         raise Unavailable(f"no connection to the broker: {text}", connected=False) from None
 
 
-async def _welcome(connection: Connection, connected: asyncio.Future[int]) -> None:
+class _Socket(ssl.SSLSocket):
+    """Keeps why it was ended: in TLS 1.3 the refusal of our certificate comes after the handshake."""
+
+    failure: ssl.SSLError | None = None
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            self.failure = error
+            raise
+
+
+async def _welcome(connection: Connection, connected: asyncio.Future[int], sock: Any) -> None:
     """Waits for CONNACK. A connection that is reset before it never came about."""
     try:
         code = await connection.answer(connected)
     except Unavailable as error:
+        if connection.lost.done() and isinstance(sock, _Socket):
+            raise (tls.failed(sock.failure, "the broker") if sock.failure else tls.hung_up("the broker")) from None
         if connection.lost.done() and error.state == "unavailable":
             raise Unavailable(str(error), connected=False) from None
         raise

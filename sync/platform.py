@@ -8,13 +8,13 @@ import gzip
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from edge.ports import Unavailable
 from sync import tls
 from sync.apart import Apart
+from sync.tls import Login
 
 _T = TypeVar("_T")
 CONNECT = 1.0
@@ -66,19 +67,22 @@ class Answer:
 
 
 class Platform:
-    """The platform's address with what it takes to talk to it. Use `opened` around all calls."""
+    """The platform's address with what it takes to talk to it. Use `opened` around all calls.
 
-    def __init__(self, url: str, token: str | None, tls: ssl.SSLContext | None) -> None:
+    `login` is asked anew for each.
+    """
+
+    def __init__(self, url: str, login: Callable[[], Login]) -> None:
         self._url = url.rstrip("/")
-        self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-        self._tls = tls
+        self._login = login
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        connector = aiohttp.TCPConnector(ssl=self._tls or True, resolver=_Resolver())
+        connector = aiohttp.TCPConnector(resolver=_Resolver())
         timeout = aiohttp.ClientTimeout(total=REQUEST, sock_connect=CONNECT)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+        accept = {"Accept": "application/json"}
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=accept) as session:
             self._session = session
             yield
 
@@ -102,17 +106,21 @@ class Platform:
         headers = {"Content-Type": content_type} if body is not None else {}
         if zipped:
             headers["Content-Encoding"] = "gzip"
+        login = self._login()
+        if login.secret:
+            headers["Authorization"] = f"Bearer {login.secret}"
+        options: dict[str, Any] = {"headers": headers, "allow_redirects": False, "ssl": login.tls or True}
         try:
             async with asyncio.timeout(timeout):
                 async with self._session.request(
-                    method, self._url + path, params=query, data=body, headers=headers, allow_redirects=False
+                    method, self._url + path, params=query, data=body, **options
                 ) as response:
                     body = b"".join([part async for part in _limited(response.content)])
                     return _judge(response.status, response.headers, body)
         except aiohttp.ClientConnectorCertificateError as error:
             raise _untrusted(error.certificate_error) from None
         except _NO_CONNECTION as error:
-            raise Unavailable(f"no connection to the platform: {error}", connected=False) from None
+            raise _not_connected(error, login) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"the platform does not answer: {str(error) or type(error).__name__}") from None
 
@@ -145,6 +153,17 @@ def _untrusted(error: Exception) -> Unavailable:
     if isinstance(error, ssl.SSLError):
         return tls.failed(error, "the platform")
     return Unavailable(f"the certificate of the platform: {error}", state="refused")
+
+
+def _not_connected(error: BaseException, login: Login) -> Unavailable:
+    """None came about, or it ended before a byte of an answer."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error.__cause__ or error
+    if isinstance(cause, ssl.SSLError):
+        return tls.failed(cause, "the platform")
+    if login.tls and isinstance(cause, ConnectionResetError | BrokenPipeError | aiohttp.ServerDisconnectedError):
+        return tls.hung_up("the platform")
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return Unavailable(f"no connection to the platform: {text}", connected=False)
 
 
 def zipped(body: bytes) -> bytes:

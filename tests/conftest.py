@@ -143,7 +143,8 @@ class Platform:
 
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Ask the back door; return its JSON."""
-        headers = {"Authorization": "Bearer sandbox-token", "Content-Type": "application/json"}
+        token = self.token_file.read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body)
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             connection.request(method, path, data, headers)

@@ -56,7 +56,9 @@ class Held:
     def __init__(self, port: int, server: Server) -> None:
         self.returns: list[None] = []
         self.server = server
-        self.line = Line(f"http://127.0.0.1:{port}", None, lambda: len(self.returns), lambda: self.returns.append(None))
+        self.line = Line(
+            f"http://127.0.0.1:{port}", tls.Login, lambda: len(self.returns), lambda: self.returns.append(None)
+        )
 
     async def within(self, seconds: float, condition: Callable[[], object]) -> float:
         """Return after how many seconds it was so."""
@@ -116,7 +118,7 @@ async def test_a_server_that_closes_what_is_idle_does_not_cut_the_line() -> None
 
 
 async def test_a_name_that_nobody_knows_is_no_line() -> None:
-    line = Line("https://nobody.invalid", None, lambda: 5, lambda: None)
+    line = Line("https://nobody.invalid", tls.Login, lambda: 5, lambda: None)
     task = asyncio.create_task(line.run())
     await asyncio.to_thread(until, lambda: line.up is False, "the line to be down")
     task.cancel()
@@ -136,8 +138,8 @@ async def test_over_tls_it_is_held_to_whom_we_believe_alone(tmp_path: Path) -> N
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: Connection(server), "127.0.0.1", port, ssl=authority.server()):
         for ca, up in ((authority.ca, True), (None, False)):
-            context = tls.context(ca, None, None)
-            line = Line(f"https://127.0.0.1:{port}", context, lambda: 0, lambda: None, sleep=sleep)
+            login = tls.Login(tls=tls.context(ca, None, None))
+            line = Line(f"https://127.0.0.1:{port}", lambda login=login: login, lambda: 0, lambda: None, sleep=sleep)
             task = asyncio.create_task(line.run())
             await asyncio.to_thread(until, lambda line=line: line.up is not None, "the line to be known")  # type: ignore[misc]
             task.cancel()

@@ -72,7 +72,7 @@ def links(broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStac
     authority = Authority(tmp_path / "ca")
     proxies = {}
     for name, port in (("cart", broker.port), ("platform", platform.port)):
-        front = Front(port, authority)
+        front = Front(port, authority.server())
         ended.callback(front.close)
         proxies[name] = Proxy(front.port)
         ended.callback(proxies[name].close)

@@ -22,14 +22,18 @@ from mutants.protections import (
     GIVEN_AGAIN,
     GO_ON,
     LEFT_IN_TLS,
+    LOGGED,
     NEW_IDS,
     NO_SYNC,
     NO_SYNC_AT_COMMIT,
     NO_SYNC_BUT_ASSERTED,
     NONE_MISSING,
+    OLD_TLS,
     PUBLISH_FIRST,
     PUSHED_ON,
+    READ_ONCE,
     REMOVED_AGAIN,
+    UNVERIFIED,
 )
 from peers.day import SEED
 
@@ -50,6 +54,12 @@ ONCE = "test_staff.py::test_an_item_is_taken_out_of_the_cart_once"
 CLOSED = "test_staff.py::test_an_item_that_no_app_has_yet_is_not_pushed_after_its_removal"
 GIVEN = "test_staff.py::test_an_unclaimed_scan_is_given_once"
 DECIDES = "test_staff.py::test_the_platform_decides_conflicts"
+TLS = "test_tls.py"
+STRANGER = f"{TLS}::test_an_authority_that_is_not_ours"
+EXPIRED = f"{TLS}::test_a_certificate_that_is_not_the_servers"
+OLD = f"{TLS}::test_what_is_older_than_tls_1_2"
+RENEWED = "test_renewal.py::test_the_page_shows_its_new_certificate"
+RAW = "test_byte_search.py"
 SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
 TWENTY = {"CARTWIRE_KILLS": "20"}
 """Kills enough to hit the moment that matters."""
@@ -82,6 +92,9 @@ SHORT_PROOFS = (
     Proof(REMOVED_AGAIN, (ONCE,), r"already-removed"),
     Proof(PUSHED_ON, (CLOSED,), r"was pushed after its removal"),
     Proof(BINDING_STAYS, (DECIDES,), r"Left contains one more item"),
+    Proof(UNVERIFIED, (STRANGER, EXPIRED), r" *ok +platform "),
+    Proof(OLD_TLS, (OLD,), r" *ok +platform "),
+    Proof(READ_ONCE, (RENEWED,), r"assert False"),
 )
 LONG_PROOFS = (
     Proof(NONE_MISSING, (IMAGES, ORDER), None, MANY),
@@ -91,6 +104,7 @@ LONG_PROOFS = (
     Proof(CURSORS_FIRST, (KILLS,), r"lost [1-9]|all on the platform", TWENTY),
     Proof(PUBLISH_FIRST, (KILLS,), r"wrong cart [1-9]", TWENTY),
     Proof(PUBLISH_FIRST, (IMAGES,), r"lost [1-9]"),
+    Proof(LOGGED, (RAW,), r".*a UID in .*cartwire.log as b'04A1B2C3D4E5F6'"),
 )
 FAULT_PROOFS = (
     Proof(NONE_MISSING, (STRIKES, FULL, TROUBLES, LINKS, START), None),

@@ -43,7 +43,7 @@ def test_without_a_clock_no_certificate_is_believed_and_nothing_is_lost(
 ) -> None:
     """Thirty years ago the certificates are not valid yet. The shop goes on; then the time comes over the network."""
     authority = Authority(tmp_path / "authority")
-    fronts = [Front(port, authority) for port in (broker.port, platform.port)]
+    fronts = [Front(port, authority.server()) for port in (broker.port, platform.port)]
     for front in fronts:
         ended.callback(front.close)
     uplink = {"url": f"https://127.0.0.1:{fronts[1].port}", "ca_file": str(authority.ca), "jitter": "1s"}

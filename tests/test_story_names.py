@@ -18,6 +18,7 @@ from peers.process import until
 from peers.store import Store, command
 from sync import mqtt
 from sync.platform import Platform
+from sync.tls import Login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,8 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 async def test_a_broker_whose_name_hangs_takes_one_thread(silence: list[str]) -> None:
-    server = mqtt.Server("broker.example", 8883, "gw", v5=True, session_expiry=60, tls=ssl.create_default_context())
+    login = Login(tls=ssl.create_default_context())
+    server = mqtt.Server("broker.example", 8883, "gw", v5=True, session_expiry=60, login=lambda: login)
     for _ in range(TRIES):
         with pytest.raises(Unavailable, match="no connection to the broker") as refused:
             async with mqtt.connect(server, ("will", b""), lambda _: None):
@@ -65,7 +67,7 @@ async def test_a_broker_whose_name_hangs_takes_one_thread(silence: list[str]) ->
 
 
 async def test_a_platform_whose_name_hangs_holds_up_nothing_else(silence: list[str]) -> None:
-    platform = Platform("https://platform.example", None, None)
+    platform = Platform("https://platform.example", Login)
     async with platform.opened():
         for _ in range(TRIES):
             with pytest.raises(Unavailable, match="the platform does not answer: TimeoutError"):

@@ -106,3 +106,33 @@ PUSHED_ON = Mutant(
 BINDING_STAYS = Mutant(
     "a binding stays though the platform rejected it", (Edit("sync/forwarder.py", "self._refused(batch", ("pass",)),)
 )
+
+_VERIFIED = "tls.minimum_version = ssl.TLSVersion.TLSv1_2"
+UNVERIFIED = Mutant(
+    "any certificate is believed",
+    (Edit("sync/tls.py", _VERIFIED, (SAME, "tls.check_hostname = False", "tls.verify_mode = ssl.CERT_NONE")),),
+)
+OLD_TLS = Mutant(
+    "TLS 1.1 will do",
+    (
+        Edit(
+            "sync/tls.py",
+            _VERIFIED,
+            ("tls.minimum_version = ssl.TLSVersion.TLSv1", 'tls.set_ciphers("DEFAULT@SECLEVEL=0")'),
+        ),
+    ),
+)
+READ_ONCE = Mutant(
+    "certificates are read at the start only",
+    (Edit("edge/renewal.py", "if (seen := [_stat(file)", ("if not (seen := self._seen):",)),),
+)
+LOGGED = Mutant(
+    "the log says what was read",
+    (
+        Edit(
+            "edge/reception.py",
+            "if isinstance(reading, Ready):",
+            ("print(getattr(reading, 'value', ''), flush=True)", SAME),
+        ),
+    ),
+)

@@ -26,6 +26,7 @@ from peers.gtin import check_digit
 from peers.process import until
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 ADDED = "cartwire.cart.item_added.v1"
@@ -254,6 +255,7 @@ class App:
         protocol: str = "5",
         max_age: int = 86_400,
         login: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Remember what an earlier app stored in `folder`; nothing connects before `online`."""
         self.cart_reference = cart
@@ -265,7 +267,7 @@ class App:
         self._port = port
         self._protocol = protocol
         self._max_age = max_age
-        self._login = login
+        self._login, self._tls = login, tls
         self._first: dict[str, First] = {}
         self._seq: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -311,6 +313,8 @@ class App:
         client.reconnect_delay_set(1, 1)
         if self._login:
             client.username_pw_set(*self._login)
+        if self._tls:
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect

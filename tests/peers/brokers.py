@@ -77,8 +77,10 @@ class Mosquitto(Broker):
 
     protocol = "5"
 
-    def __init__(self, folder: Path, *, keeps: bool = False, deny: Iterable[str] = ()) -> None:
-        """Write its configuration; `deny`: topics that nobody may write to or read."""
+    def __init__(
+        self, folder: Path, *, keeps: bool = False, deny: Iterable[str] = (), more: Iterable[str] = ()
+    ) -> None:
+        """Write its configuration; `deny`: topics that nobody may write to or read; `more` lines."""
         super().__init__(folder)
         lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0"]
         if os.geteuid() == 0:
@@ -89,7 +91,7 @@ class Mosquitto(Broker):
             self._acl = folder / "acl"
             self._acl.write_text("\n".join(["topic readwrite #", *denied, ""]))
             lines.append(f"acl_file {self._acl}")
-        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        (folder / "mosquitto.conf").write_text("\n".join([*lines, *more]) + "\n")
 
     def allow(self) -> None:
         """Deny nothing any more."""
