@@ -208,6 +208,24 @@ def _beep(driver: ModuleType, what: str, keys: dict[str, str]) -> None:
         time.sleep(_BEEP)  # nothing else runs in this command
 
 
+def rotate_key(arguments: argparse.Namespace) -> int:
+    """Replaces the pseudonym key, and forgets the one before."""
+    from edge import rotation
+
+    try:
+        if arguments.end:
+            rotation.end(settings.load(arguments.config).store)
+            print("the old key is gone; restart the daemon")
+        elif arguments.file:
+            rotation.begin(settings.load(arguments.config).store, arguments.file)
+            print("restart the daemon; when the feed names nobody by the old key any more: cartwire rotate-key --end")
+        else:
+            raise Refused("rotate-key: name the file of the new key, or --end")
+    except rotation.CannotRotate as error:
+        raise Refused(f"rotate-key: {error}") from None
+    return 0
+
+
 def sandbox(arguments: argparse.Namespace) -> int:
     from edge.demo import sandbox
 
@@ -259,6 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("what", choices=("list", "retry", "drop"))
     sub.add_argument("ids", nargs="*", metavar="ID", help="of events; without any: all")
     sub.add_argument("--json", action="store_true", help="one object a line")
+    sub = command("rotate-key", rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
+    sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")
+    sub.add_argument("--end", action="store_true", help="the feed names nobody by the old key any more: it is wiped")
     sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
     sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
     sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
