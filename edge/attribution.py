@@ -7,7 +7,7 @@ the form of a loyalty code. What is nobody's is not kept.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from re import Pattern
@@ -20,7 +20,7 @@ from edge.database import Full
 from edge.floor import EMPTY, HELD, Forgotten, Learnt, Scanned, Tapped, Withdrawn, is_holder
 from edge.intake import Batch
 from edge.journal import Waiting, last_seq
-from edge.model import Item, Lapse, Moment, Outcome, Row, Scan, Tap
+from edge.model import Item, Lapse, Moment, Outcome, Row, Scan, Sighting, Tap
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,33 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """The rules of one store. `late`: seconds a held scan may wait to learn its customer."""
+    """The rules of one store. `late`: seconds a held scan may wait to learn its customer.
+
+    `old_key`: whom the cache does not know by `key` it may still know by this one; strangers get the new pseudonym.
+    """
 
     key: bytes
     loyalty: Pattern[str]
     in_store: tuple[InStore, ...]
     late: float
+    old_key: bytes | None = None
+
+    def veil(self, tap: Tap, forms: Mapping[str, Pattern[str]]) -> Tap:
+        """The tap without its raw value."""
+        new = identity.veil(tap, self.key, forms)
+        if self.old_key is None:
+            return new
+        old = identity.veil(tap, self.old_key, forms)
+        others = (replace(each, others=(), plausible=False) for each in (old, *old.others))
+        return replace(new, others=(*new.others, *others))
+
+    def veiled(self, connection: sqlite3.Connection, sighting: Sighting) -> Sighting:
+        """The sighting without its raw value."""
+        new = identity.veiled(sighting, self.key)
+        if self.old_key is None or (new.pseudonym and directory.owner(connection, new.pseudonym)):
+            return new
+        old = identity.veiled(sighting, self.old_key)
+        return old if old.pseudonym and directory.owner(connection, old.pseudonym) else new
 
     def observe(self, batch: Batch, seen: Observation) -> Answer:
         """Writes what the reading is worth."""
@@ -72,8 +93,8 @@ class Attribution:
         if isinstance(reading, Tap):
             return _chosen(connection, reading)
         code = codes.read(reading.text, reading.symbology)
-        tap = self._presented(reading.read_point, code)
-        if directory.owner(connection, tap.pseudonym):
+        tap, known = self._presented(connection, reading.read_point, code)
+        if known:
             return tap
         if item := codes.item(code, self.in_store):
             return code, item
@@ -83,13 +104,18 @@ class Attribution:
         """Whether it could end a session; a product's code does not, unless it is somebody's identifier."""
         if isinstance(reading, Scan):
             code = codes.read(reading.text, reading.symbology)
-            tap = self._presented(reading.read_point, code)
-            return codes.item(code, self.in_store) is None or directory.owner(connection, tap.pseudonym) is not None
+            return codes.item(code, self.in_store) is None or self._presented(connection, reading.read_point, code)[1]
         return isinstance(reading, Tap)
 
-    def _presented(self, read_point: str, code: Code) -> Tap:
-        """A code as the tap that it is, if it is somebody's identifier."""
-        return Tap(read_point=read_point, type="code", pseudonym=identity.pseudonym(self.key, "code", code.text))
+    def _presented(self, connection: sqlite3.Connection, read_point: str, code: Code) -> tuple[Tap, bool]:
+        """A code as the tap that it is, if it is somebody's identifier; whether it is."""
+        keys = [key for key in (self.key, self.old_key) if key is not None]
+        taps = [
+            Tap(read_point=read_point, type="code", pseudonym=identity.pseudonym(key, "code", code.text))
+            for key in keys
+        ]
+        known = next((tap for tap in taps if directory.owner(connection, tap.pseudonym)), None)
+        return known or taps[0], known is not None
 
     def _tap(self, batch: Batch, seen: Observation, tap: Tap) -> Answer:
         owner = directory.owner(batch.connection, tap.pseudonym) if tap.pseudonym else None

@@ -249,6 +249,24 @@ def _beep(driver: ModuleType, what: str, keys: dict[str, str]) -> None:
         time.sleep(_BEEP)  # nothing else runs in this command
 
 
+def rotate_key(arguments: argparse.Namespace) -> int:
+    """Replaces the pseudonym key, and forgets the one before."""
+    from edge import rotation
+
+    try:
+        if arguments.end:
+            rotation.end(settings.load(arguments.config).store)
+            print("the old key is gone; restart the daemon")
+        elif arguments.file:
+            rotation.begin(settings.load(arguments.config).store, arguments.file)
+            print("restart the daemon; when the feed names nobody by the old key any more: cartwire rotate-key --end")
+        else:
+            raise Refused("rotate-key: name the file of the new key, or --end")
+    except rotation.CannotRotate as error:
+        raise Refused(f"rotate-key: {error}") from None
+    return 0
+
+
 def sandbox(arguments: argparse.Namespace) -> int:
     from edge.demo import sandbox
 
@@ -306,6 +324,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
     sub.add_argument("--backup", type=Path, default=_BACKUP, metavar="DIR", help="what is wiped too (%(default)s)")
+    sub = command("rotate-key", rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
+    sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")
+    sub.add_argument("--end", action="store_true", help="the feed names nobody by the old key any more: it is wiped")
     sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
     sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
     sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")

@@ -75,7 +75,7 @@ class Gateway:
         )
         clock.base = opened.boot.base
         self._attribution = Attribution(
-            plan.key, re.compile(config.floor.loyalty), config.floor.labels, config.floor.late
+            plan.key, re.compile(config.floor.loyalty), config.floor.labels, config.floor.late, plan.old_key
         )
         self._rules = rules = Rules(config.floor.session, config.floor.claim, store.language)
         self._space = Space(store.data, int(store.capacity), int(store.reserve))

@@ -39,6 +39,7 @@ class Plan:
     path: Path
     config: Settings
     key: bytes
+    old_key: bytes | None
     drivers: tuple[tuple[str, Driver], ...]
     broker: Server | None
     apps: tuple[App, ...] | None
@@ -50,7 +51,7 @@ def make(path: Path) -> Plan:
     """Reads the configuration and all it names; changes nothing. Raises CannotStart."""
     try:
         config = settings.load(path)
-        key = config.store.pseudonym_key_file.read_bytes()
+        key, old = config.store.pseudonym_key_file.read_bytes(), config.store.old_key_file
         drivers = tuple(_drivers(config, path.absolute().parent))
         logins = {name: _login(name, table) for name in ("cart", "platform") if (table := getattr(config, name))}
         broker = _server(config, config.cart, logins["cart"]) if config.cart else None
@@ -58,6 +59,7 @@ def make(path: Path) -> Plan:
             path,
             config,
             key,
+            old.read_bytes() if old and old.exists() else None,
             drivers,
             broker,
             _apps(config.cart) if config.cart else None,

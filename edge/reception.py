@@ -65,10 +65,10 @@ class Reception:
         if isinstance(reading, Sighting):
             if at != self._aside and not self._trains(at):
                 seen_at = self._intake.clock.now(reading.instant)
-                await self._zones.see(identity.veiled(reading, self._attribution.key), seen_at)
+                await self._zones.see(self._attribution.veiled(self._reader, reading), seen_at)
             return
         if isinstance(reading, Tap):
-            reading = identity.veil(reading, self._attribution.key, self._forms)
+            reading = self._attribution.veil(reading, self._forms)
         elif isinstance(reading, Lapse):
             self._intake.own_time.add(at)
         seen = Observation(identity.uuid7(), self._intake.clock.now(reading.instant), reading)

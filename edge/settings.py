@@ -86,6 +86,7 @@ class Store(_Table, frozen=True, kw_only=True):
     language: _Language = "en"
     data: Path = Path("/var/lib/cartwire")
     pseudonym_key_file: Path
+    old_key_file: Path | None = None
     capacity: Size = Size(2 * 10**9)
     reserve: Size = Size(64 * 10**6)
     retention: Duration = Duration(30 * 86400)
@@ -358,9 +359,12 @@ def _check_store(store: Store) -> None:
         ZoneInfo(store.timezone)
     except (ValueError, OSError, KeyError):
         raise SettingsError(f'[store] timezone: there is no {store.timezone!r}; write e.g. "Asia/Seoul"') from None
-    key = store.pseudonym_key_file
-    long_enough = len(_file("[store] pseudonym_key_file", key, secret=True)) >= MIN_KEY
-    _require(long_enough, f"[store] pseudonym_key_file: {key} holds less than {MIN_KEY} bytes; make a longer key")
+    keys = {"pseudonym_key_file": store.pseudonym_key_file}
+    if store.old_key_file and store.old_key_file.exists():
+        keys["old_key_file"] = store.old_key_file
+    for name, key in keys.items():
+        long_enough = len(_file(f"[store] {name}", key, secret=True)) >= MIN_KEY
+        _require(long_enough, f"[store] {name}: {key} holds less than {MIN_KEY} bytes; make a longer key")
 
 
 def _check_floor(floor: Floor) -> None:
