@@ -18,7 +18,7 @@ from counter import PEOPLE, SHOPPERS, Counter
 from peers.eavesdropper import Eavesdropper
 from peers.needles import Needles, forms
 from peers.process import until
-from peers.store import KEY, command, pseudonym
+from peers.store import KEY, command, pseudonym, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def day(open_counter: Callable[..., Counter], platform: Platform, monkeypatch: p
     platform.kill()
     platform.token_file.write_text(f"{TOKEN}\n")
     platform.start()
-    (platform.folder.parent / "password").write_text(f"{PASSWORD}\n")
+    secret(platform.folder.parent / "password", f"{PASSWORD}\n".encode())
     cart = {"username": "gw-1", "password_file": str(platform.folder.parent / "password")}
     made = open_counter(cart=cart)
     for kind, value in (("code", LOYALTY), ("ibeacon", BEACON), ("eddystone-uid", EDDYSTONE)):

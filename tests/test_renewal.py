@@ -14,7 +14,7 @@ from peers.app import App
 from peers.brokers import Mosquitto
 from peers.gtin import gtin13, padded
 from peers.process import free_port, until
-from peers.store import Store, pseudonym
+from peers.store import Store, pseudonym, secret
 from peers.tls import Authority, Front, issued
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def copy(files: tuple[Path, Path], certificate: Path, key: Path) -> None:
     """As those who renew do it: the old ones stay until the new ones are whole."""
     for source, target in zip(files, (certificate, key), strict=True):
         part = target.with_suffix(".part")
-        part.write_bytes(source.read_bytes())
+        secret(part, source.read_bytes())
         part.replace(target)
 
 
@@ -57,7 +57,7 @@ def all_once(store: Store, platform: Platform, app: App, scans: int) -> None:
 def test_the_token_changes_while_a_backlog_waits(store: Store, platform: Platform, app: App) -> None:
     """A new one that is none is reported, and the old one goes on."""
     token = store.folder / "token"
-    token.write_text(platform.token_file.read_text())
+    secret(token, platform.token_file.read_bytes())
     assert store._platform is not None
     store._platform["token_file"] = str(token)
     greeted(store, platform)
@@ -141,7 +141,7 @@ def test_the_page_shows_its_new_certificate(tmp_path: Path) -> None:
     old, new = issued(tmp_path / "old"), issued(tmp_path / "new")
     shown = tmp_path / "page.pem", tmp_path / "page.key"
     copy(old, *shown)
-    (tmp_path / "key").write_bytes(bytes(32))
+    secret(tmp_path / "key", bytes(32))
     (tmp_path / "edge.toml").write_text(
         '[store]\nid = "gangnam"\ngateway = "gw-1"\npseudonym_key_file = "key"\n'
         f'[kiosk]\nlisten = "127.0.0.1:{free_port()}"\ncert_file = "page.pem"\nkey_file = "page.key"\n'

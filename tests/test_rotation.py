@@ -12,7 +12,7 @@ import pytest
 from bands import BAND, OTHER
 from peers.gtin import gtin13, padded
 from peers.process import until
-from peers.store import KEY, command, pseudonym
+from peers.store import KEY, command, pseudonym, secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def rotated(store: Store, platform: Platform) -> Store:
     platform.band(renamed("nfc", OTHER), "c-2")
     store.store["old_key_file"] = "old.key"
     store.configure()
-    (store.folder / "new.key").write_bytes(NEW)
+    secret(store.folder / "new.key", NEW)
     code, said = rotate(store, store.folder / "new.key")
     assert (code, said.count("\n")) == (0, 1), said
     store.start()
@@ -99,7 +99,7 @@ def test_all_are_known_by_either_key_and_strangers_by_the_new(rotated: Store, pl
 def test_a_change_is_begun_once_and_ended_once(store: Store) -> None:
     """No key is lost by a wrong call, and one that was cut off is called again."""
     key, old, new = (store.folder / name for name in ("pseudonym.key", "old.key", "new.key"))
-    new.write_bytes(NEW)
+    secret(new, NEW)
     assert rotate(store, new) == (
         2,
         "cartwire: rotate-key: [store] old_key_file: is not set; name a file beside pseudonym_key_file\n",
@@ -107,13 +107,13 @@ def test_a_change_is_begun_once_and_ended_once(store: Store) -> None:
     store.store["old_key_file"] = "old.key"
     store.configure()
     assert rotate(store)[0] == rotate(store, "--end")[0] == rotate(store, key)[0] == 2
-    (store.folder / "short").write_bytes(b"short")
+    secret(store.folder / "short", b"short")
     assert rotate(store, store.folder / "short")[0] == 2
     assert (key.read_bytes(), old.exists()) == (KEY, False)
-    old.write_bytes(KEY)  # where the power went
+    secret(old, KEY)  # where the power went
     assert rotate(store, new)[0] == 0
     assert (key.read_bytes(), old.read_bytes(), old.stat().st_mode & 0o077) == (NEW, KEY, key.stat().st_mode & 0o077)
-    (store.folder / "third").write_bytes(NEW + NEW)
+    secret(store.folder / "third", NEW + NEW)
     code, said = rotate(store, store.folder / "third")
     assert (code, "holds an older key still" in said) == (2, True)
     assert key.read_bytes() == NEW
