@@ -156,7 +156,9 @@ class Terminal:
 
     def waiting(self) -> list[str]:
         """Return the ids of what can still be undone."""
-        return [bar.get_attribute("data-intent") or "" for bar in self.hook("intent").all()]
+        code = "[...document.querySelectorAll('[data-intent]')].map(bar => bar.dataset.intent)"
+        ids: list[str] = self.page.evaluate(code)
+        return ids
 
     def rows(self) -> list[str]:
         """Return the ids of the rows of the feed, from above."""
