@@ -37,7 +37,7 @@ def follow(path: Path, since: int) -> Iterator[journal.Stored]:
             if not told:
                 print(f"cartwire: {path}: {error}; goes on when the daemon has salvaged it", file=sys.stderr)
             told = True
-        time.sleep(_LOOK)
+        time.sleep(_LOOK)  # a command of its own: no event loop runs here
         if (new := _file(path)) not in (0, file):
             with suppress(DatabaseError, sqlite3.DatabaseError):  # not complete yet
                 opened = reader(path)

@@ -80,7 +80,7 @@ async def answered(request: web.Request, handler: _Handler) -> web.StreamRespons
         return _response(Problem(_BY_STATUS.get(error.status, "bad-request")), **allowed)
     except ConnectionError:
         raise  # the page is gone
-    except Exception as error:
+    except Exception as error:  # what a fault of ours says is nobody's business but the log's
         log.error("a fault in the page's %s", request.match_info.route.name, exc_info=error)
         return _response(Problem("internal"))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from edge import people
 from edge.model import Row
 from edge.people import Person
+from edge.staff import NOTE
 
 IDLE, LONGEST = 600.0, 12 * 3600.0
 """Seconds: without a touch; in all."""
@@ -73,7 +74,7 @@ class Sessions:
     def committed(self, rows: list[Row]) -> None:
         """A person whose role or secret was changed, or who was dismissed, has to log in anew."""
         for row in rows:
-            if row.kind == "inside.staff" and row.data["action"] in (people.CHANGED, people.DISMISSED):
+            if row.kind == NOTE and row.data["action"] in (people.CHANGED, people.DISMISSED):
                 self.end_all(row.data["name"])
 
 
