@@ -33,9 +33,9 @@ def views(counter: Counter, terminal: Terminal) -> Iterator[str]:
     terminal.open(counter.staff["manager"])
     for page in PAGES:
         terminal.go(page)
-        until(lambda: terminal.page.locator("main [aria-busy=true]").count() == 0, "nothing under way")
         yield page
     terminal.page.evaluate("location.hash = '#/me'")
+    terminal.main("me").wait_for()
     yield "me"
     terminal.page.evaluate("location.hash = '#/shopper/c-1'")
     terminal.hook("shopper", "c-1").wait_for()
@@ -114,6 +114,7 @@ def test_the_small_screen_at_the_counter_shows_the_main_flow_without_scrolling(s
     terminal.page.evaluate("location.hash = '#/shopper/c-1'")
     remove = terminal.hook("item").first.locator("button.danger")
     remove.wait_for()
+    terminal.filled()
     box = remove.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= 600

@@ -103,6 +103,11 @@ class Terminal:
             self._context.add_cookies(here)  # type: ignore[arg-type]
         self.page.goto(self._home)
         self.page.locator("main[data-page]").wait_for()
+        self.filled()
+
+    def filled(self) -> None:
+        """Wait until the page has all that it is about."""
+        self.page.locator("main[data-page][aria-busy=false]").wait_for()
 
     @property
     def at(self) -> str:
@@ -122,6 +127,7 @@ class Terminal:
         """Go to one of the pages by the navigation."""
         self.page.locator(f"nav a[href*={name}]").first.click()
         self.main(name).wait_for()
+        self.filled()
 
     def log_in(self, name: str, secret: str) -> None:
         """Choose one's name, type the PIN."""
@@ -129,6 +135,7 @@ class Terminal:
         self.page.get_by_label("PIN or password").fill(secret)
         self.page.keyboard.press("Enter")
         self.main("login").wait_for(state="detached")
+        self.filled()
 
     def press(self, name: str, within: Locator | None = None) -> None:
         """Press the button that is called so, in English."""

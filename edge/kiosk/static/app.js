@@ -78,7 +78,15 @@ function route() {
   VIEWS[state.route.page].leave?.(known);
   state.route = { page: known, id: id ? decodeURIComponent(id) : null, q: new URLSearchParams(query).get("q") };
   asked = performance.now();
-  if (state.session?.person) trying(() => VIEWS[known].enter?.(state.route));
+  if (state.session?.person) load(state.route);
+  changed();
+}
+
+/** Fetches what the page at `to` is about; one has gone on to another page meanwhile: that one says when it is there. */
+async function load(to) {
+  state.loading = true;
+  await trying(() => VIEWS[to.page].enter?.(to));
+  if (state.route === to) state.loading = false;
   changed();
 }
 

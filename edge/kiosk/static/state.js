@@ -5,6 +5,7 @@ const EVERY = 100;
 export const state = {
   /** @type {?object} `Session` of the API */ session: null,
   route: { page: "floor", id: null },
+  /** Whether what this page is about is still being fetched. */ loading: false,
   /** @type {"connecting" | "live" | "dead"} */ link: "connecting",
   /** When something last came: milliseconds of `performance.now()`, and of the clock. */ heard: 0,
   heardAt: 0,

@@ -30,10 +30,16 @@ export function shell(main, title, doing) {
     <div class="middle">
       ${person ? banners() : nothing}
       <aside class="low" aria-label=${_("Notes")}>${notice()}<div ?inert=${still}>${person ? undoBar() : nothing}</div></aside>
-      <main id="main" tabindex="-1" data-page=${pageName()} ?inert=${still}>${main}</main>
+      <main id="main" tabindex="-1" data-page=${pageName()} aria-busy=${busy()} ?inert=${still}>${main}</main>
       ${still ? html`<main class="sr"><h1>${title}</h1></main>` : nothing}
     </div>
   </div>`;
+}
+
+/** Whether what the page is about has not come yet. */
+function busy() {
+  if (!state.session?.person) return !state.session;
+  return state.loading || !state.status;
 }
 
 /** `login` and `setup` while nobody is logged in, else the page's name. */
