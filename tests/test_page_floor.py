@@ -13,6 +13,7 @@ import pytest
 
 from bands import BAND, OTHER
 from counter import PEOPLE, gtin
+from peers.needles import words_in
 from peers.process import until
 from peers.proxy import Proxy
 
@@ -82,7 +83,7 @@ def test_who_holds_a_read_point_and_who_may_know(open_counter: Callable[..., Cou
     viewer.hook("read-point", "till-1").get_by_text("taken").wait_for()
     settled(counter, viewer)
     page = viewer.page.content()
-    assert [word for word in ("김민지", "c-1", "k-1") if word in page] == []
+    assert words_in(page, "김민지", "c-1", "k-1") == []
     assert "신라면" in page or "Shin" in page
     clerk.press("End the session at till-1")
     until(lambda: counter.of("session.ended"), "the end")

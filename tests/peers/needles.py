@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def forms(value: str | bytes) -> set[bytes]:
         found |= {hashed(each).hexdigest().encode() for hashed in HASHES}
         found |= {hashed(each).digest() for hashed in HASHES}
     return {each.upper() for each in found if len(each) > 3} | found
+
+
+def words_in(text: str, *words: str) -> list[str]:
+    """Return those of the words that stand in the text, but for those in a UUID, which may well have a `c-1` in it."""
+    return [word for word in words if re.search(rf"(?<![0-9a-f-]){re.escape(word)}(?![0-9a-f-])", text)]
 
 
 @dataclass
