@@ -15,6 +15,7 @@ from edge.database import Full
 from edge.envelope import milliseconds
 from edge.intake import Batch, Fault
 from model import Boot
+from peers.needles import words_in
 from simulated.shoppers import IDENTIFIERS
 
 if TYPE_CHECKING:
@@ -314,7 +315,8 @@ def test_of_a_band_that_was_given_and_taken_nothing_is_left_either(shop: World) 
 
 
 def holds(row: tuple[object, ...], text: str) -> bool:
-    return any(text in (value.decode("latin-1") if isinstance(value, bytes) else str(value)) for value in row)
+    texts = [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in row]
+    return bool(words_in("\n".join(texts), text))
 
 
 @pytest.mark.parametrize("then", ["", "restart", "reboot"])
