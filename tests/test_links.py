@@ -32,7 +32,7 @@ pytestmark = pytest.mark.faults
 LONG = bool(os.environ.get("CARTWIRE_FAULTS"))
 FLAPS = 100
 RATE = 30  # scans a second
-MARGIN = 3.0  # seconds that a busy machine may take on top
+MARGIN = 3.0 if LONG else 12.0  # seconds that a busy machine may take on top; in `make test` five parts run at once
 LIMIT = 12.0
 """Seconds after the end of a fault in which the first event must have come through."""
 LIMITS = {"refuse": 2.0, "reset": 2.0, "flaps": 2.0}

@@ -207,7 +207,7 @@ async def test_cancelling_releases_the_reader(pcscd: Pcscd) -> None:
         running.cancel()
         await asyncio.wait([running], timeout=5)
         assert running.cancelled()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 4
         assert descriptors() == before
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith("nfc-")], "the threads end")
 

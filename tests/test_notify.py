@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CUT = "takes taps and scans, platform unavailable, cart unavailable"
 WATCHDOG = 3.0
+STOP = 9.0  # seconds: before systemd would kill it; five are aimed at, a machine that also runs other tests gets more
 """Seconds; the daemon feeds it every second."""
 STUCK = 60_000_000
 """Microseconds that a system call takes which hangs."""
@@ -135,7 +136,7 @@ def test_what_was_read_is_kept_at_the_stop_though_the_disk_is_slow(
     store.page("/")  # and the loop to have gone round
     begun = time.monotonic()
     store.stop()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < STOP
     assert systemd.count("STOPPING=1") == 1
     store.fault = None
     store.start()

