@@ -30,7 +30,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "var" / "deb"
 RELEASE = platform.freedesktop_os_release()["VERSION_CODENAME"]
-INIT = "cartwire init --store gangnam --language ko --timezone Asia/Seoul --broker embedded".split()
+INIT = [
+    "cartwire",
+    "init",
+    "--store",
+    "gangnam",
+    "--language",
+    "ko",
+    "--timezone",
+    "Asia/Seoul",
+    "--broker",
+    "embedded",
+]
 REPLAY = '\n[[driver]]\nkind = "replay"\nread_point = "till-1"\npath = "/run/taps"\n'
 UNITS = ("cartwire.service", "cartwire-backup.timer", "cartwire-backup.path")
 DATA, COPY, CONFIG = Path("/var/lib/cartwire"), Path("/var/backups/cartwire"), Path("/etc/cartwire")
