@@ -16,9 +16,11 @@ import signal
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from bands import BAND
 from peers.debian import Debian, bootstrap
@@ -30,18 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "var" / "deb"
 RELEASE = platform.freedesktop_os_release()["VERSION_CODENAME"]
-INIT = [
-    "cartwire",
-    "init",
-    "--store",
-    "gangnam",
-    "--language",
-    "ko",
-    "--timezone",
-    "Asia/Seoul",
-    "--broker",
-    "embedded",
-]
+INIT = ["cartwire", "init", "--store", "gangnam", "--language", "ko", "--timezone", "Asia/Seoul"]
 REPLAY = '\n[[driver]]\nkind = "replay"\nread_point = "till-1"\npath = "/run/taps"\n'
 UNITS = ("cartwire.service", "cartwire-backup.timer", "cartwire-backup.path")
 DATA, COPY, CONFIG = Path("/var/lib/cartwire"), Path("/var/backups/cartwire"), Path("/etc/cartwire")
@@ -55,37 +46,51 @@ MODULES = (
 pytestmark = pytest.mark.timeout(1800)
 
 
-def build(folder: Path, version: str = "") -> Path:
-    """Make the package of this tree in another folder, out of the wheels, without a network."""
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", ":!tests"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, names.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name, follow_symlinks=False)
-        if os.access(ROOT / name, os.X_OK) and not (ROOT / name).is_symlink():
-            (folder / name).chmod(0o755)
-    if version:
-        project = folder / "pyproject.toml"
-        project.write_text(re.sub(r'(?m)^version = ".*"', f'version = "{version}"', project.read_text()))
-    done = subprocess.run(
-        ["unshare", "--net", "make", "deb", f"WHEELS={ROOT / 'dist' / 'wheels'}"],
-        cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "SOURCE_DATE_EPOCH": "1790000000"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (package,) = (folder / "dist").glob("*.deb")
-    return package
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("deb")
 
 
 @pytest.fixture(scope="module")
-def package(folder: Path) -> Path:
-    return build(folder / "build")
+def tree(folder: Path) -> Path:
+    """What is tracked or new here, as it is now; tests are no part of the package."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", ":!tests"]
+    for name in filter(None, subprocess.check_output(words, cwd=ROOT, text=True).split("\0")):
+        if (ROOT / name).exists():
+            (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / "tree" / name, follow_symlinks=False)
+    return folder / "tree"
+
+
+def build(tree: Path, folder: Path, version: str = "") -> Path:
+    """Make the package in another folder, out of the wheels, without a network."""
+    for path in tree.rglob("*"):
+        if not path.is_dir():
+            copy = folder / path.relative_to(tree)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy, follow_symlinks=False)
+            if os.access(path, os.X_OK) and not path.is_symlink():
+                copy.chmod(0o700)
+    if version:
+        project = folder / "pyproject.toml"
+        project.write_text(re.sub(r'(?m)^version = ".*"', f'version = "{version}"', project.read_text()))
+    done = subprocess.run(
+        ["unshare", "--net", "make", "deb", f"WHEELS={ROOT / 'dist' / 'wheels'}"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1790000000"},
+    )
+    assert done.returncode == 0, done.stdout
+    (package,) = (folder / "dist").glob("*.deb")
+    return package
+
+
+@pytest.fixture(scope="module")
+def package(tree: Path, folder: Path) -> Path:
+    return build(tree, folder / "build")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +145,7 @@ def tap(debian: Debian, value: str) -> None:
     subprocess.run(["sh", "-c", 'echo "$1" > "$2"', "sh", line, taps], check=True, timeout=60)
 
 
-def events(debian: Debian, kind: str) -> list[dict[str, object]]:
+def events(debian: Debian, kind: str) -> list[dict[str, Any]]:
     found = map(json.loads, debian.run("cartwire", "events", "--json").splitlines())
     return [event for event in found if event["type"] == f"cartwire.{kind}.v1"]
 
@@ -161,11 +166,11 @@ def states(debian: Debian) -> dict[str, str]:
     return {name: digest for digest, name in (line.split("  ") for line in found.splitlines())}
 
 
-def test_the_same_tree_makes_the_same_package(folder: Path, package: Path) -> None:
+def test_the_same_tree_makes_the_same_package(tree: Path, folder: Path, package: Path) -> None:
     """In another folder, at another time, for somebody who lets nobody read what they make."""
     before = os.umask(0o077)
     try:
-        again = build(folder / "elsewhere" / "and-a-little-longer")
+        again = build(tree, folder / "elsewhere" / "and-a-little-longer")
     finally:
         os.umask(before)
     assert hashlib.sha256(again.read_bytes()).hexdigest() == hashlib.sha256(package.read_bytes()).hexdigest()
@@ -204,8 +209,8 @@ def test_the_first_tap(debian: Debian) -> None:
     assert debian.run("find", str(DATA), "-not", "-user", "cartwire") == ""
 
 
-def test_a_newer_one_keeps_what_is_there(debian: Debian, folder: Path) -> None:
-    newer = build(folder / "newer", "99.1")
+def test_a_newer_one_keeps_what_is_there(debian: Debian, tree: Path, folder: Path) -> None:
+    newer = build(tree, folder / "newer", "99.1")
     configured(debian)
     with running(debian):
         tap(debian, BAND)
@@ -233,18 +238,55 @@ def test_remove_keeps_what_is_the_stores_and_purge_nothing(debian: Debian) -> No
     debian.run("apt-get", "remove", "--yes", "cartwire")
     assert states(debian) == before
     assert debian.try_("ls", "/opt/cartwire")[0] != 0
-    code, links = debian.try_("find", "/etc/systemd", "-name", "cartwire*")
-    assert (code, links) == (0, "")
 
     names = {"key": CONFIG / "credentials/pseudonym.key", "journal": DATA / "cartwire.db", "copy": COPY / "cartwire.db"}
-    for name, path in names.items():  # the same bytes under a name that stays; each on the layer that is written
-        debian.run("ln", str(path), f"/{'/'.join(path.parts[1:3])}/../{name}")
+    for name, path in names.items():  # the same bytes under a name that stays
+        debian.run("ln", str(path), f"/root/{name}")
     debian.run("apt-get", "purge", "--yes", "cartwire")
-    for name, path in names.items():
-        kept = debian.path(f"/{'/'.join(path.parts[1:3])}/../{name}").read_bytes()
+    for name in names:
+        kept = debian.path(f"/root/{name}").read_bytes()
         assert kept, name
         assert not any(kept), name
     assert debian.run("find", "/", "-xdev", "-iname", "*cartwire*", "-not", "-path", "/root/*") == ""
+
+
+def test_another_takes_its_place(debian: Debian, installed: tuple[Path, ...], tmp_path: Path) -> None:
+    """Under the same name, with the key and the copy of the one that died: by the commands of docs/install.md."""
+    configured(debian)
+    with running(debian):
+        tap(debian, BAND)
+        (first,) = until(lambda: events(debian, "tap.unknown"), "the tap", 60)
+    debian.run("setpriv", "--reuid=cartwire", "--regid=cartwire", "--init-groups", "cartwire", "backup", str(COPY))
+    with Debian(tmp_path / "another", *installed) as another:
+        for path in (COPY / "cartwire.db", CONFIG / "credentials" / "pseudonym.key"):
+            shutil.copy(debian.path(str(path)), another.path("/root"))
+        another.run("install", "-m", "600", "/root/pseudonym.key", "/etc/cartwire/credentials/pseudonym.key")
+        configured(another)
+        another.run(
+            *["install", "-o", "cartwire", "-g", "cartwire", "-m", "600"],
+            "/root/cartwire.db",
+            str(DATA / "cartwire.db"),
+        )
+        with running(another):
+            (_, opened) = events(another, "journal.opened")
+            assert (opened["data"]["reason"], opened["data"]["previous"]) == ("restored", first["journal"])
+            assert events(another, "tap.unknown") == [first]
+
+
+def test_its_bill_of_materials(debian: Debian) -> None:
+    """Names what was checked: each wheel is one that the lock admits, or was built here and is listed."""
+    bill = debian.path(str(DOC / "sbom.cdx.json")).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    lock = (ROOT / "requirements" / "all.txt").read_text() + debian.path(str(DOC / "built.sha256")).read_text()
+    wheels = [part for part in json.loads(bill)["components"] if part["purl"].startswith("pkg:pypi/")]
+    assert len(wheels) > 30
+    for wheel in wheels:
+        assert wheel["hashes"][0]["content"] in lock, wheel["name"]
+    found = {
+        path.name.partition("-")[0].lower().replace("_", "-")
+        for path in debian.path("/opt/cartwire").rglob("*.dist-info")
+    }
+    assert found == {wheel["name"] for wheel in wheels} | {"cartwire"}
 
 
 def test_from_a_stick_without_internet(bare: Path, package: Path, tmp_path: Path) -> None:
