@@ -8,6 +8,7 @@ the driver's own class.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import ipaddress
 import json
 import os
@@ -16,7 +17,7 @@ import shlex
 import shutil
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -184,6 +185,16 @@ class Cue(_Table, frozen=True, kw_only=True):
         return {outcome: path for outcome in OUTCOMES if (path := getattr(self, outcome))}
 
 
+class Remote(_Table, frozen=True, kw_only=True):
+    key_file: Path
+    trial: Duration = Duration(60)
+
+    @property
+    def keys(self) -> list[str]:
+        """The public keys, each as PEM; more than one while the old one is being replaced. Raises OSError."""
+        return _PUBLIC_KEY.findall(self.key_file.read_text("ascii", "replace"))
+
+
 class Settings(_Table, frozen=True, kw_only=True):
     store: Store
     cart: Cart | None = None
@@ -192,16 +203,23 @@ class Settings(_Table, frozen=True, kw_only=True):
     presence: Presence = Presence()
     cue: Cue = Cue()
     kiosk: Kiosk | None = None
+    remote: Remote | None = None
     driver: tuple[dict[str, Any], ...] = ()
 
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+_PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
+_OFTEN = 3600.0
+"""Seconds: a gateway that is configured from afar asks at least this often, or what is wrong could not be undone."""
 
 _SECRETS = frozenset({"password_file", "token_file", "key_file", "apps_file"})
 """Keys that name what no other user of the machine may read."""
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, change: Change | None = None) -> Settings:
     """Reads the file and checks all that it says. Raises SettingsError with the first thing that is wrong."""
-    settings = read(path)
+    settings = read(path, change)
     try:
         _check(settings)
     except SettingsError as error:
@@ -209,8 +227,11 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def read(path: Path) -> Settings:
-    """Reads the file, whatever has become of those that it names. Raises SettingsError."""
+def read(path: Path, change: Change | None = None) -> Settings:
+    """Reads the file, whatever has become of those that it names. Raises SettingsError.
+
+    `change` gives the tables that count in place of those in the file.
+    """
     try:
         tables = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -220,7 +241,7 @@ def read(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from None
     try:
-        return msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
+        return msgspec.convert(change(tables) if change else tables, Settings, dec_hook=_hook(path.absolute().parent))
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {said(error, Settings)}") from None
 
@@ -349,6 +370,8 @@ def _check(s: Settings) -> None:
     _check_cue(s.cue)
     if s.kiosk:
         _check_kiosk(s.kiosk)
+    if s.remote:
+        _check_remote(s.remote, s.platform)
     for number, table in enumerate(s.driver, 1):
         _require(isinstance(table.get("kind"), str), f"[[driver]] {number} kind: is missing or no text")
 
@@ -450,6 +473,19 @@ def _check_kiosk(kiosk: Kiosk) -> None:
         not open_to_all or (kiosk.lan and kiosk.secure),
         "[kiosk] listen: is for others than this machine; that needs lan = true, cert_file and key_file as well",
     )
+
+
+def _check_remote(remote: Remote, platform: Platform | None) -> None:
+    if platform is None:
+        raise SettingsError("[remote]: needs [platform], from which the configuration is pulled")
+    _require(platform.poll <= _OFTEN, "[platform] poll: must be at most 1h where there is [remote]")
+    where, path = "[remote] key_file", remote.key_file
+    _file(where, path)
+    _require(not path.stat().st_mode & 0o022, f"{where}: {path} can be written by other users; chmod go-w {path}")
+    _require(bool(remote.keys), f"{where}: {path} holds no public key; `cartwire signing-key` makes one, FILE.pub")
+    _require(remote.trial >= 1, "[remote] trial: must be at least 1s")
+    if importlib.util.find_spec("cryptography") is None:
+        raise SettingsError('[remote]: a library is missing; install it with: pip install "cartwire[remote]"')
 
 
 def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:
