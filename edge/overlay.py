@@ -26,7 +26,7 @@ MAY: Mapping[str, frozenset[str]] = {
 """The keys, by table. `[[driver]]` replaces the machine's whole list, under the rules below."""
 _THERE = ("cart", "platform", "kiosk")
 """Tables that begin with an address: they are changed where they are, and never begun."""
-_KINDS = frozenset({"nfc", "camera", "hid", "ble", "serialport"})
+_KINDS = ("ble", "camera", "hid", "nfc", "serialport")
 """`replay` reads a file, and of a driver that somebody added nobody here knows what it can be told."""
 _DEVICE = re.compile(r"[0-9]{1,3}|/dev/(video|tty[A-Z]+)[0-9]{1,3}|/dev/(input|serial|v4l)(/(?!\.\.?/)[\w.:+-]+)+")
 """What `path` and `source` of a driver may be."""
@@ -73,8 +73,7 @@ def _judge_drivers(drivers: Any) -> None:
         raise Refused("driver: must be tables, [[driver]]")
     for number, driver in enumerate(drivers, 1):
         if driver.get("kind") not in _KINDS:
-            kinds = ", ".join(sorted(_KINDS))
-            raise Refused(f"[[driver]] {number} kind: must be one of {kinds} in a remote configuration")
+            raise Refused(f"[[driver]] {number} kind: must be one of {', '.join(_KINDS)} in a remote configuration")
         for key in ("path", "source"):
             if key in driver and not (isinstance(driver[key], str) and _DEVICE.fullmatch(driver[key])):
                 raise Refused(f"[[driver]] {number} {key}: must be a device, such as /dev/video0")
