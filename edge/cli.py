@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import importlib.util
 import json
 import logging
 import os
@@ -273,39 +274,33 @@ def rotate_key(arguments: argparse.Namespace) -> int:
 
 def sign_configuration(arguments: argparse.Namespace) -> int:
     """Prints a remote configuration as gateways take it."""
-    from edge import overlay, signed
-    from edge.document import LONGEST, Document
-    from edge.document import Refused as Unusable
+    _needs_cryptography("sign-configuration")
+    from edge import document, signing
 
-    file, version = arguments.file, arguments.version
+    names = arguments.store, arguments.gateway, arguments.version
     try:
-        toml = file.read_text("utf-8")
-        overlay.change(toml)
-        document = Document(version=version, store=arguments.store, gateway=arguments.gateway, toml=toml)
-        jws = signed.sign(document, signed.private_key(arguments.key))
-        if len(jws) > LONGEST:
-            raise Unusable(f"is too long: {len(jws)} bytes when it is signed, and {LONGEST} are taken")
-    except OSError as error:
-        raise Refused(f"sign-configuration: {file}: {os.strerror(error.errno or 0)}") from None
-    except UnicodeDecodeError:
-        raise Refused(f"sign-configuration: {file}: is not UTF-8 text") from None
-    except Unusable as error:
-        raise Refused(f"sign-configuration: {file}: {error}") from None
-    print(jws)
+        print(signing.sign(arguments.file, arguments.key, *names))
+    except document.Refused as error:
+        raise Refused(f"sign-configuration: {error}") from None
     return 0
 
 
 def signing_key(arguments: argparse.Namespace) -> int:
     """Makes a pair of keys."""
-    from edge import signed
-    from edge.document import Refused as Unusable
+    _needs_cryptography("signing-key")
+    from edge import document, signed
 
     try:
         public = signed.make_key(arguments.key)
-    except Unusable as error:
+    except document.Refused as error:
         raise Refused(f"signing-key: {error}") from None
     print(f"{arguments.key} signs: keep it off every gateway and off the platform\n{public} is for [remote] key_file")
     return 0
+
+
+def _needs_cryptography(what: str) -> None:
+    if importlib.util.find_spec("cryptography") is None:
+        raise Refused(f'{what}: a library is missing; install it with: pip install "cartwire[remote]"')
 
 
 def sandbox(arguments: argparse.Namespace) -> int:

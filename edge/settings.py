@@ -241,9 +241,32 @@ def read(path: Path, change: Change | None = None) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from None
     try:
-        return msgspec.convert(change(tables) if change else tables, Settings, dec_hook=_hook(path.absolute().parent))
+        return of(change(tables) if change else tables, path.absolute().parent)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def of(tables: Mapping[str, Any], base: Path) -> Settings:
+    """What the tables say; relative paths are relative to `base`. Raises SettingsError."""
+    try:
+        return msgspec.convert(tables, Settings, dec_hook=_hook(base))
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {said(error, Settings)}") from None
+        raise SettingsError(said(error, Settings)) from None
+
+
+def check_rules(s: Settings) -> None:
+    """What can be judged without looking at this machine. Raises SettingsError."""
+    _require(s.store.capacity >= s.store.reserve + 16 * 10**6, "[store] capacity: must be at least reserve + 16MB")
+    try:
+        ZoneInfo(s.store.timezone)
+    except (ValueError, OSError, KeyError):
+        raise SettingsError(f'[store] timezone: there is no {s.store.timezone!r}; write e.g. "Asia/Seoul"') from None
+    _check_floor(s.floor)
+    _check_presence(s.presence)
+    if s.cart:
+        _require(s.cart.max_age >= 1, "[cart] max_age: must be at least 1s")
+    if s.platform:
+        _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
 
 
 def secrets(settings: Settings) -> list[Path]:
@@ -358,15 +381,13 @@ def _wanted(kind: Any, path: str) -> str:
 
 
 def _check(s: Settings) -> None:
-    _check_store(s.store)
-    _check_floor(s.floor)
-    _check_presence(s.presence)
+    check_rules(s)
+    _check_keys(s.store)
     if s.cart:
         _check_cart(s.cart)
     if s.platform:
         _check_url("[platform] url", s.platform.url, "https", "http")
         _check_files("[platform]", s.platform)
-        _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
     _check_cue(s.cue)
     if s.kiosk:
         _check_kiosk(s.kiosk)
@@ -376,12 +397,7 @@ def _check(s: Settings) -> None:
         _require(isinstance(table.get("kind"), str), f"[[driver]] {number} kind: is missing or no text")
 
 
-def _check_store(store: Store) -> None:
-    _require(store.capacity >= store.reserve + 16 * 10**6, "[store] capacity: must be at least reserve + 16MB")
-    try:
-        ZoneInfo(store.timezone)
-    except (ValueError, OSError, KeyError):
-        raise SettingsError(f'[store] timezone: there is no {store.timezone!r}; write e.g. "Asia/Seoul"') from None
+def _check_keys(store: Store) -> None:
     keys = {"pseudonym_key_file": store.pseudonym_key_file}
     if store.old_key_file and store.old_key_file.exists():
         keys["old_key_file"] = store.old_key_file
@@ -427,7 +443,6 @@ def _check_cart(cart: Cart) -> None:
         _require(not urlsplit(cart.broker).path, f"[cart] broker: must end with the port: {cart.broker!r}")
         for key in own:
             _require(getattr(cart, key) is None, f'[cart] {key}: is for broker = "embedded" only')
-    _require(cart.max_age >= 1, "[cart] max_age: must be at least 1s")
     _require(
         cart.password_file is None or cart.username is not None, "[cart] username: is missing beside password_file"
     )

@@ -384,3 +384,47 @@ def test_killed_at_each_step_the_file_is_the_old_or_the_new_one(config: Path) ->
             seen[call, number] = found.newest
     assert set(seen.values()) == {1, 2}, seen
     assert {call for call, _ in seen} == set(CALLS), seen
+
+
+def call(*arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
+    full = [sys.executable, "-m", "edge.cli", *map(str, arguments)]
+    done = subprocess.run(full, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_who_signs_hears_what_a_gateway_would_say(config: Path) -> None:
+    """Before it is in a thousand stores; each time in one line."""
+    folder = config.parent
+    key, tables, names = (
+        folder / "chain.key",
+        folder / "tables",
+        ("--store", "gangnam", "--gateway", "gw-1", "--version"),
+    )
+    assert call("signing-key", key)[0] == 0
+    public = (folder / "chain.key.pub").read_text()
+    tables.write_text("[floor]\nclaim = '5s'\n[kiosk]\nread_point = 'x'\n[store]\nretention = '9d'\n")
+    code, jws, errors = call("sign-configuration", tables, "--key", key, *names, "7")
+    assert (code, errors, jws.count("\n")) == (0, "", 1)
+    assert signed.verified(jws.encode(), [public])[0] == document(7, tables.read_text())
+    own = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, check=True).stdout
+    (folder / "openssl.key").write_bytes(own)
+    assert call("sign-configuration", tables, "--key", folder / "openssl.key", *names, "7")[0] == 0
+    for text, says in (
+        ("[floor]\nclaim = 5\n", "[floor] claim: Expected a duration"),
+        ("[floor]\nbands = '['\n", "[floor] bands: is no regular expression"),
+        ("[store]\ncapacity = '20MB'\n", "[store] capacity: must be at least"),
+        ("[cue]\nplayer = 'x'\n", "[cue]: is not for a remote configuration"),
+        ("[floor\n", "is not TOML"),
+    ):
+        tables.write_text(text)
+        code, jws, errors = call("sign-configuration", tables, "--key", key, *names, "8")
+        assert (code, jws, errors.count("\n"), says in errors) == (2, "", 1, True), errors
+    for arguments, says in (
+        ((folder / "none", "--key", key), "No such file"),
+        ((tables, "--key", folder / "chain.key.pub"), "is no private key"),
+        ((tables, "--key", folder / "none"), "No such file"),
+    ):
+        tables.write_text("")
+        code, jws, errors = call("sign-configuration", *arguments, *names, "8")
+        assert (code, jws, errors.count("\n"), says in errors) == (2, "", 1, True), errors
