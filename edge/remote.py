@@ -70,6 +70,8 @@ class Remote:
             if refused.version:
                 await self._keep(self.state.refusing(refused))
             await asyncio.sleep(self._trial)  # whoever sends rubbish does not have us judge it all day
+        else:  # what was rubbish on the way, say a guest network's page, is what we know by now
+            self._doubtful = self.state.refused
 
     def told(self) -> str:
         """What the platform is told with each request: a dictionary after RFC 9651."""
@@ -82,8 +84,13 @@ class Remote:
         return ", ".join(parts)
 
     def report(self) -> dict[str, Any]:
-        """For `cartwire status --json`."""
-        return report(self.state, self._doubtful)
+        """Versions for `status --json`: the one that was kept, the one on trial, the last that is refused, and why."""
+        state, refused = self.state, self._doubtful
+        return {
+            "version": state.applied.document.version if state.applied else None,
+            "trial": state.trial.document.version if state.trial else None,
+            "refused": {"version": refused.version, "reason": refused.reason} if refused else None,
+        }
 
     async def _end(self, trial: Adopted) -> None:
         version = trial.document.version
@@ -99,7 +106,7 @@ class Remote:
         await asyncio.Event().wait()  # the end comes from there
 
     async def _judged(self, jws: bytes) -> tuple[Adopted | None, Refusal | None]:
-        command = (sys.executable, "-m", "edge.candidate", str(self._path), str(self.state.newest))
+        command = (sys.executable, "-P", "-m", "edge.candidate", str(self._path), str(self.state.newest))
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         try:
             async with asyncio.timeout(JUDGED):
@@ -129,15 +136,6 @@ class Remote:
                 said = True
                 await asyncio.sleep(AGAIN)
         self.state = state
-
-
-def report(state: State, refused: Refusal | None) -> dict[str, Any]:
-    """Versions: the one that was kept, the one on trial, the last that is refused, and why."""
-    return {
-        "version": state.applied.document.version if state.applied else None,
-        "trial": state.trial.document.version if state.trial else None,
-        "refused": {"version": refused.version, "reason": refused.reason} if refused else None,
-    }
 
 
 def _quoted(text: str) -> str:

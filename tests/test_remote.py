@@ -180,6 +180,8 @@ def test_what_nobody_signed_or_signed_for_others_changes_nothing(
         until(lambda why=why: why in platform.told(), lambda: f"{platform.told()}\n{shop.tail()}", 60)  # type: ignore[misc]
         assert platform.told().startswith("applied=5, refused;reason=")
     assert shop.log.read_text().count("on trial") == 2, "once for 5: that it comes, and that it is"
+    platform.configure(signer.document(5, SOON))  # what was wrong on the way is right again
+    in_force(shop, platform, 5)
     platform.configure(signer.document(6, LATE))  # what others claimed under this number does not count
     in_force(shop, platform, 6)
 

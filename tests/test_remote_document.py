@@ -374,7 +374,7 @@ def test_killed_at_each_step_the_file_is_the_old_or_the_new_one(config: Path) ->
             paths = ["-P", str(data / f"{FILE}.part"), "-P", str(data / FILE), "-P", str(data)]
             inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}", *paths]
             trace = config.parent / "trace"
-            full = [*STRACE, "-o", str(trace), *inject, sys.executable, "-c", code, str(data), str(fresh)]
+            full = [*STRACE, "-o", str(trace), *inject, sys.executable, "-P", "-c", code, str(data), str(fresh)]
             done = subprocess.run(full, capture_output=True, timeout=120, check=False)
             found = adopted.load(data)
             assert found in (old, new), (call, number)
@@ -388,7 +388,7 @@ def test_killed_at_each_step_the_file_is_the_old_or_the_new_one(config: Path) ->
 
 def call(*arguments: str | Path) -> tuple[int, str, str]:
     """Exit code, output and errors of a command."""
-    full = [sys.executable, "-m", "edge.cli", *map(str, arguments)]
+    full = [sys.executable, "-P", "-m", "edge.cli", *map(str, arguments)]
     done = subprocess.run(full, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
