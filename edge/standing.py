@@ -1,6 +1,7 @@
 """Which configuration is in force: the machine's own file, and over it the remote one that is on trial or was kept.
 
-What cannot be used any more steps back to the one before it, in the end to the file alone, as long as that is sound.
+What cannot be used any more steps back to the one before it, in the end to the file alone. If not even that is sound,
+what lies over it is not to blame: nothing is written down then.
 """
 
 from __future__ import annotations
@@ -77,7 +78,6 @@ def _chosen(path: Path, config: Settings, state: State) -> tuple[Plan, State]:
             _believed(candidate, config)
             return plan.make(path, candidate.document), state
         except (CannotStart, Refused) as error:
-            plan.make(path)  # if the file itself is wrong, nothing can be held against what lies over it
             state = _without(state, candidate, str(error).removeprefix(f"{path}: "))
     return plan.make(path), state
 

@@ -121,9 +121,10 @@ def test_no_scan_is_lost_while_it_starts_anew(shop: Store, platform: Platform, s
 
     def scans() -> None:
         while not enough.is_set() and len(written) < 3000:
-            written.append(len(written) + 1)
-            shop.scan(written[-1])
-            enough.wait(0.02)
+            for _ in range(20):
+                written.append(len(written) + 1)
+                shop.scan(written[-1])
+            enough.wait(0.1)
 
     shopper = threading.Thread(target=scans)
     shopper.start()
@@ -136,6 +137,9 @@ def test_no_scan_is_lost_while_it_starts_anew(shop: Store, platform: Platform, s
         shopper.join()
     until(lambda: len(app.cart) == len(written), lambda: f"{len(app.cart)} of {len(written)}", 60)
     assert sorted(app.cart) == sorted(gtins(*written))
+    assert shop.log.read_text().count("INFO stopped\n") == 2, (
+        "each start follows a clean end, which commits what was read"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,7 @@ def test_what_fails_the_check_is_never_tried(
     platform.configure(signer.document(3, SOON))  # the number is used up, whatever comes under it
     asked = platform.answered("/configuration", 304)
     until(lambda: platform.answered("/configuration", 304) > asked + 1, "it to have been seen", 60)
+    assert "on trial" not in shop.log.read_text()
     platform.configure(signer.document(4, SOON))
     in_force(shop, platform, 4)
 
