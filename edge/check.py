@@ -6,15 +6,17 @@ import asyncio
 import os
 import shutil
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
 from edge import broker, certificate, control
+from edge.adopted import State
 from edge.clock import synchronised
+from edge.document import Refused
 from edge.model import Reading, Ready
 from edge.plan import Plan
 from edge.ports import DeviceLost, Driver, Unavailable
-from edge.settings import ALL, Cart, Kiosk, address
+from edge.settings import ALL, Cart, Kiosk, Remote, address
 from sync import mqtt
 from sync.platform import Platform
 
@@ -35,12 +37,13 @@ class _Ready(Exception):
     """The driver has its device: enough is known."""
 
 
-async def check(plan: Plan) -> AsyncIterator[Finding]:
-    """A finding for each part. A running daemon is asked about its drivers and its broker, not disturbed.
+async def check(plan: Plan, state: State) -> AsyncIterator[Finding]:
+    """A finding for each part; `state` is that of the remote configuration.
 
-    A broker may know us by our certificate alone, and would end the daemon's connection for ours.
+    A running daemon is asked about its drivers and its broker, not disturbed: a broker may know us by our certificate
+    alone, and would end the daemon's connection for ours.
     """
-    yield _disk(plan)
+    yield disk(plan)
     clock = "synchronised" if synchronised() else "not synchronised; set up time synchronisation (systemd-timesyncd)"
     yield Finding("clock", synchronised(), clock)
     try:
@@ -55,8 +58,8 @@ async def check(plan: Plan) -> AsyncIterator[Finding]:
         yield await _broker(plan)
     if plan.config.platform:
         yield await _platform(plan)
-    if plan.config.kiosk and plan.page_tls:
-        yield _page(plan.config.kiosk, plan.page_tls)
+    for finding in _ours(plan, state):
+        yield finding
     if answer is None:
         for kind, driver in plan.drivers:
             yield await _driver(f"{kind}@{driver.read_point}", driver)
@@ -66,7 +69,8 @@ async def check(plan: Plan) -> AsyncIterator[Finding]:
             yield Finding(driver["driver"], driver["state"] != "lost", text)
 
 
-def _disk(plan: Plan) -> Finding:
+def disk(plan: Plan) -> Finding:
+    """Whether there is room for what the configuration wants to keep."""
     store = plan.config.store
     folder = next(path for path in (store.data, *store.data.parents) if path.exists())
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -108,6 +112,29 @@ async def _platform(plan: Plan) -> Finding:
     if answer.status != 200:
         return Finding("platform", False, f"{url} answers {answer.status}; is the address right?")
     return Finding("platform", True, f"{url} answers")
+
+
+def _ours(plan: Plan, state: State) -> Iterator[Finding]:
+    if plan.config.remote:
+        yield _remote(plan.config.remote, state)
+    if plan.config.kiosk and plan.page_tls:
+        yield _page(plan.config.kiosk, plan.page_tls)
+
+
+def _remote(remote: Remote, state: State) -> Finding:
+    from edge import signed
+
+    try:
+        for key in remote.keys:
+            signed.public_key(key)
+    except Refused as error:
+        return Finding("remote", False, f"[remote] {error}")
+    standing = f"version {state.in_force.document.version} is in force" if state.in_force else "none is in force"
+    if not state.refused:
+        return Finding("remote", True, standing)
+    version = state.refused.version or ""
+    refused = f"version {version} is refused: {state.refused.reason}; sign a higher one; {standing}"
+    return Finding("remote", False, refused)
 
 
 def _page(kiosk: Kiosk, tls: ssl.SSLContext) -> Finding:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import importlib.util
 import json
 import logging
 import os
@@ -13,8 +14,9 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +30,7 @@ from edge.settings import SettingsError
 
 _DATA = Path("/var/lib/cartwire")
 _BACKUP = Path("/var/backups/cartwire")
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 _BEEP = 1.0
 """Seconds between two devices that beep."""
 
@@ -58,19 +61,21 @@ def main(argv: list[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it runs there is nothing to stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    from edge import daemon, plan
+    from edge import daemon, plan, standing
 
     os.umask(0o077)
     try:
-        asyncio.run(_until_stopped(daemon.run(plan.make(arguments.config))))
+        with standing.started(arguments.config) as (made, state):
+            again = asyncio.run(_until_ended(partial(daemon.run, made, state)))
     except plan.CannotStart as error:
         print(f"cartwire: {error}", file=sys.stderr)
         return 2
     except Broken as error:
         print(f"cartwire: the disk failed ({error}); start again, which checks the journal", file=sys.stderr)
         os._exit(1)  # an ordinary end would close the database, and so touch it once more
-    return 0
+    return _start_again() if again else 0
 
 
 def events(arguments: argparse.Namespace) -> int:
@@ -146,11 +151,11 @@ def rejected(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Says of each part whether it is usable."""
-    from edge import check, plan
+    from edge import check, plan, standing
 
     async def findings() -> bool:
         usable = True
-        async for finding in check.check(plan.make(arguments.config)):
+        async for finding in check.check(*standing.looked_at(arguments.config)):
             print(f"{'ok ' if finding.usable else 'BAD'}  {finding.part:<22}  {finding.text}", flush=True)
             usable &= finding.usable
         return usable
@@ -267,6 +272,37 @@ def rotate_key(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def sign_configuration(arguments: argparse.Namespace) -> int:
+    """Prints a remote configuration as gateways take it."""
+    _needs_cryptography("sign-configuration")
+    from edge import document, signing
+
+    names = arguments.store, arguments.gateway, arguments.version
+    try:
+        print(signing.sign(arguments.file, arguments.key, *names))
+    except document.Refused as error:
+        raise Refused(f"sign-configuration: {error}") from None
+    return 0
+
+
+def signing_key(arguments: argparse.Namespace) -> int:
+    """Makes a pair of keys."""
+    _needs_cryptography("signing-key")
+    from edge import document, signed
+
+    try:
+        public = signed.make_key(arguments.key)
+    except document.Refused as error:
+        raise Refused(f"signing-key: {error}") from None
+    print(f"{arguments.key} signs: keep it off every gateway and off the platform\n{public} is for [remote] key_file")
+    return 0
+
+
+def _needs_cryptography(what: str) -> None:
+    if importlib.util.find_spec("cryptography") is None:
+        raise Refused(f'{what}: a library is missing; install it with: pip install "cartwire[remote]"')
+
+
 def sandbox(arguments: argparse.Namespace) -> int:
     from edge.demo import sandbox
 
@@ -327,6 +363,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("rotate-key", rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
     sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")
     sub.add_argument("--end", action="store_true", help="the feed names nobody by the old key any more: it is wiped")
+    sub = command("signing-key", signing_key, "makes the keys that remote configurations are signed and believed with")
+    sub.add_argument("key", type=Path, metavar="KEY", help="a new file; the public key goes into KEY.pub")
+    _sign(command("sign-configuration", sign_configuration, "prints a remote configuration, signed for one gateway"))
     sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
     sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
     sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
@@ -335,6 +374,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=sandbox)
     sub.add_argument("--config", help=argparse.SUPPRESS)  # as with every command; there is nothing in it for this one
     return parser
+
+
+def _sign(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("file", type=Path, metavar="FILE", help="the tables that lie over the gateway's own, as TOML")
+    sub.add_argument("--key", type=Path, metavar="KEY", required=True, help="the private key")
+    sub.add_argument("--store", metavar="ID", required=True, help="the store that it is for")
+    sub.add_argument("--gateway", metavar="ID", required=True, help="its gateway")
+    sub.add_argument("--version", type=_version, metavar="N", required=True, help="above those it had before")
+
+
+def _version(text: str) -> int:
+    from edge.document import NEWEST
+
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:20]) <= NEWEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {NEWEST}")
+    return int(text)
 
 
 def _init(sub: argparse.ArgumentParser) -> None:
@@ -385,22 +440,47 @@ exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no 
     sub.add_argument("--json", action="store_true", help="one JSON object at the end instead of lines")
 
 
-async def _until_stopped(daemon: Coroutine[Any, Any, None]) -> None:
-    """The first signal ends it; more, up to the last moment of the process, change nothing."""
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(daemon)
+async def _until_ended(daemon: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> bool:
+    """The first signal ends it, more change nothing; it may ask to be ended. Whether it is to be started again."""
+    loop, stopped, asked = asyncio.get_running_loop(), False, False
+
+    def end() -> None:
+        if not task.cancelling():  # a second time it would cut off what it does at its end
+            task.cancel()
+
+    def restart() -> None:
+        nonlocal asked
+        asked = True
+        notify.tell("STATUS=starts anew")
+        end()
 
     def stop(*_: object) -> None:
-        for name in (signal.SIGTERM, signal.SIGINT):
+        nonlocal stopped
+        stopped = True
+        for name in _ENDS:
             signal.signal(name, signal.SIG_IGN)
         notify.tell("STOPPING=1", "STATUS=stops")
-        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(end)
 
-    for name in (signal.SIGTERM, signal.SIGINT):
+    task = asyncio.ensure_future(daemon(restart))
+    for name in _ENDS:
         signal.signal(name, stop)
     try:
         await task
     except asyncio.CancelledError:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # one that comes from now on is the next start's
         logging.getLogger(__name__).info("stopped")
+    return asked and not stopped
+
+
+def _start_again() -> int:
+    """The same process begins anew: systemd sees no end, waits no RestartSec, and at a terminal it works as well."""
+    sys.stdout.flush()
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own call again
+    except OSError as error:  # an upgrade has taken it away; whoever has started us does it again
+        print(f"cartwire: {sys.executable} cannot be started again: {error.strerror}", file=sys.stderr)
+    return 1
 
 
 def _since(connection: sqlite3.Connection, text: str) -> int:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import broker, control, notify, people, salvage, settings
+from edge.adopted import State
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
 from edge.intake import FULL
 from edge.people import SetupCode
-from edge.plan import CannotStart, Plan, locked
+from edge.plan import CannotStart, Plan
+from edge.remote import Remote
 from sync.mqtt import Server
 from sync.tls import Login
 
@@ -53,18 +55,21 @@ class _Front:
         return self.gateway.shop if self.gateway else None
 
 
-async def run(plan: Plan) -> None:
-    """The daemon, until it is cancelled. Raises CannotStart before anything has begun."""
+async def run(plan: Plan, state: State, restart: Callable[[], None]) -> None:
+    """The daemon, until it is cancelled, in a data folder that is its own. Raises CannotStart before all else.
+
+    `state`: of the remote configuration; `restart` has us cancelled, and then started anew.
+    """
     config, data = plan.config, plan.config.store.data
     front, setup = _Front(), SetupCode()
+    remote = Remote(plan.path, config, state, restart) if config.remote else None
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(plan.path, data))
         if config.kiosk:
             await stack.enter_async_context(_page(plan, config.kiosk, front, setup))
         server = plan.broker
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
-        front.gateway = gateway = await _opened(plan, server, front.wait_for)
+        front.gateway = gateway = await _opened(plan, server, remote, front.wait_for)
         stack.callback(gateway.database.close)
         if config.kiosk:
             _invite(gateway.database, config.kiosk, setup)
@@ -80,30 +85,30 @@ async def run(plan: Plan) -> None:
             raise
 
 
-async def _opened(plan: Plan, server: Server | None, wait_for: Callable[[str], None]) -> Gateway:
+async def _opened(plan: Plan, server: Server | None, remote: Remote | None, wait_for: Callable[[str], None]) -> Gateway:
     """The gateway, as soon as the disk has room for its start. Raises CannotStart, Broken."""
     while True:
         try:
-            return _open(plan, server)
+            return _open(plan, server, remote)
         except Full as error:
             wait_for(f"the disk takes nothing: {error}")
             await asyncio.sleep(FULL)
 
 
-def _open(plan: Plan, server: Server | None) -> Gateway:
+def _open(plan: Plan, server: Server | None, remote: Remote | None) -> Gateway:
     """The gateway on its database. Raises CannotStart, Broken, Full."""
     path = plan.config.store.data / FILE
     try:
         database = salvage.opened(path)
         try:
-            return Gateway(plan, database, server)
+            return Gateway(plan, database, server, remote)
         except Full:
             database.close()
             raise
         except Damaged as error:  # what no check of the tree sees: a row that is no event any more
             log.error("%s", error)
             database.close()
-            return Gateway(plan, salvage.opened(path), server)
+            return Gateway(plan, salvage.opened(path), server, remote)
     except DatabaseError as error:
         raise CannotStart(f"{plan.path}: [store] data: {error}") from None
 

@@ -33,6 +33,7 @@ from edge.model import Outcome, Row, Scan
 from edge.plan import Plan
 from edge.reception import Reception
 from edge.recorder import Recorder
+from edge.remote import Remote
 from edge.sound import Sound
 from edge.space import Space
 from edge.staff import NOTE, PUSH
@@ -58,8 +59,11 @@ _DRAIN = 4.0
 class Gateway:
     """One store's gateway. `run` works until it is cancelled."""
 
-    def __init__(self, plan: Plan, database: Database, server: Server | None) -> None:
+    def __init__(self, plan: Plan, database: Database, server: Server | None, remote: Remote | None = None) -> None:
         config, store = plan.config, plan.config.store
+        self._remote = remote
+        if remote:
+            remote.ailing = self._ailing
         self._config = config
         self.database = database
         clock = Clock(boot_id(), 0.0)
@@ -125,7 +129,8 @@ class Gateway:
         sounds = [Sound(tuple(shlex.split(config.cue.player)), config.cue.files)] if config.cue.files else []
         everywhere = [Cues("[cue]", sound) for sound in sounds]
         self._devices = Devices(plan.drivers, everywhere, lambda: clock.now().time)
-        self._links = Links(plan, VERSION, server, database, self._intake, self._attribution, self._upkeep.stirred.set)
+        parts = database, self._intake, self._attribution
+        self._links = Links(plan, VERSION, server, *parts, self._upkeep.stirred.set, remote)
         self._condition = Condition(self._devices.beeping)
         self._history = History()
         self._known = self._intake.floor, self._intake.stays
@@ -161,8 +166,16 @@ class Gateway:
         """Why no reading can be taken now; None while any can."""
         if self._intake.trouble:
             return self._intake.trouble
-        lost = [device.health.driver for device in self._devices.all if device.health.state == "lost"]
+        lost = self._lost()
         return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._devices.all) else None
+
+    def _lost(self) -> dict[str, str]:
+        healths = [device.health for device in self._devices.all]
+        return {health.driver: health.reason for health in healths if health.state == "lost"}
+
+    def _ailing(self) -> dict[str, str]:
+        """What a configuration could be to blame for."""
+        return self._lost() | ({"journal": self._intake.trouble} if self._intake.trouble else {})
 
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
@@ -176,6 +189,7 @@ class Gateway:
             **takes,
             "readings": self._reception.counts,
             "pages": len(self._live.pages),
+            **({"remote": self._remote.report()} if self._remote else {}),
         }
 
     @property
@@ -214,6 +228,8 @@ class Gateway:
         self._devices.start(group, self._reception.emit, self._report)
         for part in (self._zones, self._training, self._live, self._intents, self._upkeep):
             group.create_task(part.run())
+        if self._remote:
+            group.create_task(self._remote.run())
         self._links.start(group)
         group.create_task(self._count())
         group.create_task(self._write_reports())

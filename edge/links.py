@@ -16,8 +16,10 @@ from edge.envelope import timestamp
 from edge.intake import Batch, Intake
 from edge.plan import Plan
 from edge.ports import Unavailable
+from edge.remote import Remote
 from sync.backoff import Backoff
 from sync.cart import Cart
+from sync.configuration import Configuration
 from sync.downlink import Downlink
 from sync.forwarder import Forwarder, Sink
 from sync.line import Line
@@ -46,6 +48,7 @@ class Links:
         intake: Intake,
         attribution: Attribution,
         stirred: Callable[[], None],
+        remote: Remote | None = None,
     ) -> None:
         config, store = plan.config, plan.config.store
         self._intake = intake
@@ -54,6 +57,7 @@ class Links:
         self._reader = database.reader()
         self._platform: Platform | None = None
         self._downlink: Downlink | None = None
+        self._configuration: Configuration | None = None
         self._line: Line | None = None
         self._cart: Cart | None = None
         self._nudging: asyncio.TimerHandle | None = None
@@ -64,10 +68,14 @@ class Links:
             feed = since, self._apply, self._restart_feed, Backoff()
             self._downlink = Downlink(self._platform, store.id, limits.poll, *feed)
             self._line = Line(limits.url, plan.logins["platform"], lambda: intake.clock.now().time, self.pull_now)
+            if remote:
+                names = store.id, store.gateway
+                self._configuration = Configuration(
+                    self._platform, *names, limits.poll, remote.told, remote.offered, Backoff()
+                )
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
-            names = store.id, store.gateway, version
-            self._cart = Cart(server, *names, config.cart.max_age, intake, self._nudge)
+            self._cart = Cart(server, store.id, store.gateway, version, config.cart.max_age, intake, self._nudge)
             sinks.append(self._cart)
         refused = {"platform": attribution.refused}
         self.forwarders = [
@@ -83,7 +91,7 @@ class Links:
         return self._platform.opened() if self._platform else nullcontext()
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        for part in (self._line, self._downlink, *self.forwarders, *self._logins.values()):
+        for part in (self._line, self._downlink, self._configuration, *self.forwarders, *self._logins.values()):
             if part:
                 group.create_task(part.run())
 
@@ -97,8 +105,9 @@ class Links:
 
     def pull_now(self) -> None:
         """The platform is there: nobody waits for it any longer. That the broker is there is not in question."""
-        if self._downlink:
-            self._downlink.nudge()
+        for pulled in (self._downlink, self._configuration):
+            if pulled:
+                pulled.nudge()
         for forwarder in self.forwarders:
             if not isinstance(forwarder.sink, Cart):
                 forwarder.backoff.nudge()
@@ -135,8 +144,9 @@ class Links:
 
     def _renew(self, name: str) -> None:
         """What we show that side is new: if it refuses us, it is asked again now."""
-        if self._downlink and name == "platform":
-            self._downlink.renew()
+        for pulled in (self._downlink, self._configuration):
+            if pulled and name == "platform":
+                pulled.renew()
         for forwarder in self.forwarders:
             if forwarder.sink.name == name:
                 forwarder.backoff.renew()

@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge import settings
+from edge import overlay, settings
 from edge.broker import App, BrokerError, read_apps
+from edge.document import Document
 from edge.ports import Driver
 from edge.renewal import Renewed
 from edge.settings import Cart, Kiosk, Platform, Settings, SettingsError, secret
@@ -47,10 +48,10 @@ class Plan:
     page_tls: ssl.SSLContext | None
 
 
-def make(path: Path) -> Plan:
-    """Reads the configuration and all it names; changes nothing. Raises CannotStart."""
+def make(path: Path, remote: Document | None = None) -> Plan:
+    """Reads the configuration, `remote` laid over it, and all it names. Raises CannotStart, Refused for `remote`."""
     try:
-        config = settings.load(path)
+        config = settings.load(path, overlay.change(remote.toml) if remote else None)
         key, old = config.store.pseudonym_key_file.read_bytes(), config.store.old_key_file
         drivers = tuple(_drivers(config, path.absolute().parent))
         logins = {name: _login(name, table) for name in ("cart", "platform") if (table := getattr(config, name))}

@@ -57,10 +57,19 @@ def _status(s: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, sink in s["sinks"].items():
         yield name, f"{_state(sink)}{sink['reason'] and ': '}{sink['reason']}"
         yield "", ", ".join(_sink(sink))
+    if "remote" in s:
+        yield "remote", _remote(s["remote"])
     for driver in s["drivers"]:
         skipped = f", {driver['skipped']} lines skipped" if driver["skipped"] else ""
         reason = f": {driver['reason']}" if driver["reason"] else ""
         yield driver["driver"], f"{_state(driver)} since {driver['since']}{skipped}{reason}"
+
+
+def _remote(remote: dict[str, Any]) -> str:
+    version, trial, refused = (remote[key] for key in ("version", "trial", "refused"))
+    text = "no configuration from afar" if version is None else f"version {version}"
+    text += "" if trial is None else f", version {trial} on trial"
+    return text if refused is None else f"{text}, REFUSED {refused['version'] or 'one'}: {refused['reason']}"
 
 
 def _state(part: dict[str, Any]) -> str:

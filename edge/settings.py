@@ -8,6 +8,7 @@ the driver's own class.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import ipaddress
 import json
 import os
@@ -16,7 +17,7 @@ import shlex
 import shutil
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -184,6 +185,16 @@ class Cue(_Table, frozen=True, kw_only=True):
         return {outcome: path for outcome in OUTCOMES if (path := getattr(self, outcome))}
 
 
+class Remote(_Table, frozen=True, kw_only=True):
+    key_file: Path
+    trial: Duration = Duration(60)
+
+    @property
+    def keys(self) -> list[str]:
+        """The public keys, each as PEM; more than one while the old one is being replaced. Raises OSError."""
+        return _PUBLIC_KEY.findall(self.key_file.read_text("ascii", "replace"))
+
+
 class Settings(_Table, frozen=True, kw_only=True):
     store: Store
     cart: Cart | None = None
@@ -192,16 +203,23 @@ class Settings(_Table, frozen=True, kw_only=True):
     presence: Presence = Presence()
     cue: Cue = Cue()
     kiosk: Kiosk | None = None
+    remote: Remote | None = None
     driver: tuple[dict[str, Any], ...] = ()
 
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+_PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
+_OFTEN = 3600.0
+"""Seconds: a gateway that is configured from afar asks at least this often, or what is wrong could not be undone."""
 
 _SECRETS = frozenset({"password_file", "token_file", "key_file", "apps_file"})
 """Keys that name what no other user of the machine may read."""
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, change: Change | None = None) -> Settings:
     """Reads the file and checks all that it says. Raises SettingsError with the first thing that is wrong."""
-    settings = read(path)
+    settings = read(path, change)
     try:
         _check(settings)
     except SettingsError as error:
@@ -209,8 +227,11 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def read(path: Path) -> Settings:
-    """Reads the file, whatever has become of those that it names. Raises SettingsError."""
+def read(path: Path, change: Change | None = None) -> Settings:
+    """Reads the file, whatever has become of those that it names. Raises SettingsError.
+
+    `change` gives the tables that count in place of those in the file.
+    """
     try:
         tables = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
@@ -220,9 +241,32 @@ def read(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from None
     try:
-        return msgspec.convert(tables, Settings, dec_hook=_hook(path.absolute().parent))
+        return of(change(tables) if change else tables, path.absolute().parent)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def of(tables: Mapping[str, Any], base: Path) -> Settings:
+    """What the tables say; relative paths are relative to `base`. Raises SettingsError."""
+    try:
+        return msgspec.convert(tables, Settings, dec_hook=_hook(base))
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {said(error, Settings)}") from None
+        raise SettingsError(said(error, Settings)) from None
+
+
+def check_rules(s: Settings) -> None:
+    """What can be judged without looking at this machine. Raises SettingsError."""
+    _require(s.store.capacity >= s.store.reserve + 16 * 10**6, "[store] capacity: must be at least reserve + 16MB")
+    try:
+        ZoneInfo(s.store.timezone)
+    except (ValueError, OSError, KeyError):
+        raise SettingsError(f'[store] timezone: there is no {s.store.timezone!r}; write e.g. "Asia/Seoul"') from None
+    _check_floor(s.floor)
+    _check_presence(s.presence)
+    if s.cart:
+        _require(s.cart.max_age >= 1, "[cart] max_age: must be at least 1s")
+    if s.platform:
+        _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
 
 
 def secrets(settings: Settings) -> list[Path]:
@@ -337,28 +381,23 @@ def _wanted(kind: Any, path: str) -> str:
 
 
 def _check(s: Settings) -> None:
-    _check_store(s.store)
-    _check_floor(s.floor)
-    _check_presence(s.presence)
+    check_rules(s)
+    _check_keys(s.store)
     if s.cart:
         _check_cart(s.cart)
     if s.platform:
         _check_url("[platform] url", s.platform.url, "https", "http")
         _check_files("[platform]", s.platform)
-        _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
     _check_cue(s.cue)
     if s.kiosk:
         _check_kiosk(s.kiosk)
+    if s.remote:
+        _check_remote(s.remote, s.platform)
     for number, table in enumerate(s.driver, 1):
         _require(isinstance(table.get("kind"), str), f"[[driver]] {number} kind: is missing or no text")
 
 
-def _check_store(store: Store) -> None:
-    _require(store.capacity >= store.reserve + 16 * 10**6, "[store] capacity: must be at least reserve + 16MB")
-    try:
-        ZoneInfo(store.timezone)
-    except (ValueError, OSError, KeyError):
-        raise SettingsError(f'[store] timezone: there is no {store.timezone!r}; write e.g. "Asia/Seoul"') from None
+def _check_keys(store: Store) -> None:
     keys = {"pseudonym_key_file": store.pseudonym_key_file}
     if store.old_key_file and store.old_key_file.exists():
         keys["old_key_file"] = store.old_key_file
@@ -404,7 +443,6 @@ def _check_cart(cart: Cart) -> None:
         _require(not urlsplit(cart.broker).path, f"[cart] broker: must end with the port: {cart.broker!r}")
         for key in own:
             _require(getattr(cart, key) is None, f'[cart] {key}: is for broker = "embedded" only')
-    _require(cart.max_age >= 1, "[cart] max_age: must be at least 1s")
     _require(
         cart.password_file is None or cart.username is not None, "[cart] username: is missing beside password_file"
     )
@@ -450,6 +488,19 @@ def _check_kiosk(kiosk: Kiosk) -> None:
         not open_to_all or (kiosk.lan and kiosk.secure),
         "[kiosk] listen: is for others than this machine; that needs lan = true, cert_file and key_file as well",
     )
+
+
+def _check_remote(remote: Remote, platform: Platform | None) -> None:
+    if platform is None:
+        raise SettingsError("[remote]: needs [platform], from which the configuration is pulled")
+    _require(platform.poll <= _OFTEN, "[platform] poll: must be at most 1h where there is [remote]")
+    where, path = "[remote] key_file", remote.key_file
+    _file(where, path)
+    _require(not path.stat().st_mode & 0o022, f"{where}: {path} can be written by other users; chmod go-w {path}")
+    _require(bool(remote.keys), f"{where}: {path} holds no public key; `cartwire signing-key` makes one, FILE.pub")
+    _require(remote.trial >= 1, "[remote] trial: must be at least 1s")
+    if importlib.util.find_spec("cryptography") is None:
+        raise SettingsError('[remote]: a library is missing; install it with: pip install "cartwire[remote]"')
 
 
 def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:

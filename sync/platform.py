@@ -47,10 +47,11 @@ NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status that the caller has to judge, with the body as it came."""
+    """A status that the caller has to judge, with the body as it came; `etag` is what names that body."""
 
     status: int
     body: bytes
+    etag: str = ""
 
     def read(self, type: type[_T]) -> _T:
         """The body as JSON of that type. Raises Unavailable if the status is not 200 or it is not that."""
@@ -92,6 +93,7 @@ class Platform:
         path: str,
         *,
         query: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         zipped: bool = False,
         content_type: str = "application/json",
@@ -103,13 +105,15 @@ class Platform:
         minute. 429, 503: as Retry-After says. Every other status is the caller's.
         """
         assert self._session, "Platform.call outside Platform.opened"
-        headers = {"Content-Type": content_type} if body is not None else {}
+        sent = dict(headers or {})
+        if body is not None:
+            sent["Content-Type"] = content_type
         if zipped:
-            headers["Content-Encoding"] = "gzip"
+            sent["Content-Encoding"] = "gzip"
         login = self._login()
         if login.secret:
-            headers["Authorization"] = f"Bearer {login.secret}"
-        options: dict[str, Any] = {"headers": headers, "allow_redirects": False, "ssl": login.tls or True}
+            sent["Authorization"] = f"Bearer {login.secret}"
+        options: dict[str, Any] = {"headers": sent, "allow_redirects": False, "ssl": login.tls or True}
         try:
             async with asyncio.timeout(timeout):
                 async with self._session.request(
@@ -189,7 +193,7 @@ def _judge(status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
         raise Unavailable(f"the platform asks to wait ({status})", retry_after=_seconds(headers))
     if status >= 500:
         raise Unavailable(f"the platform answers {status}")
-    return Answer(status, raw)
+    return Answer(status, raw, headers.get("ETag", ""))
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

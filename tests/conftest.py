@@ -105,6 +105,15 @@ class Platform:
         """Let the stores know a product."""
         self.change("product", gtin, {"name": name, "price": {"amount": amount, "currency": "KRW"}})
 
+    def configure(self, jws: str, gateway: str = "gw-1") -> None:
+        """Have a remote configuration for a gateway, whatever it is."""
+        self.ask("PUT", "/sandbox/configuration", {"store": "gangnam", "gateway": gateway, "jws": jws})
+
+    def told(self) -> str:
+        """Return what the gateway has said last of its remote configurations."""
+        rows = self.ask("GET", "/sandbox/configuration")["gateways"]
+        return "".join(row["told"] for row in rows if row["gateway"] == "gw-1")
+
     def events(self) -> list[dict[str, Any]]:
         """Return the events it holds, each once, in the order of their first arrival."""
         rows = self.ask("GET", "/sandbox/events?since=0")["events"]

@@ -21,6 +21,7 @@ from mutants.protections import (
     DROP_REFUSED,
     GIVEN_AGAIN,
     GO_ON,
+    IN_PLACE,
     LEFT_IN_TLS,
     LOGGED,
     NEW_IDS,
@@ -29,10 +30,13 @@ from mutants.protections import (
     NO_SYNC_BUT_ASSERTED,
     NONE_MISSING,
     OLD_TLS,
+    OVERREACHING,
     PUBLISH_FIRST,
     PUSHED_ON,
     READ_ONCE,
     REMOVED_AGAIN,
+    UNCOUNTED,
+    UNSIGNED,
     UNVERIFIED,
 )
 from peers.day import SEED
@@ -60,6 +64,11 @@ EXPIRED = f"{TLS}::test_a_certificate_that_is_not_the_servers"
 OLD = f"{TLS}::test_what_is_older_than_tls_1_2"
 RENEWED = "test_renewal.py::test_the_page_shows_its_new_certificate"
 RAW = "test_byte_search.py"
+DOCUMENT = "test_remote_document.py"
+FORGED = f"{DOCUMENT}::test_what_is_too_long_or_cut_or_changed_is_refused"
+OWN = f"{DOCUMENT}::test_what_is_the_machines_own_stays_so"
+HALVED = f"{DOCUMENT}::test_killed_at_each_step_the_file_is_the_old_or_the_new_one"
+STEPS_BACK = f"{DOCUMENT}::test_what_cannot_be_used_steps_back"
 SHORT = {"CARTWIRE_SCANS": "6", "CARTWIRE_IMAGES": "12"}
 TWENTY = {"CARTWIRE_KILLS": "20"}
 """Kills enough to hit the moment that matters."""
@@ -95,6 +104,10 @@ SHORT_PROOFS = (
     Proof(UNVERIFIED, (STRANGER, EXPIRED), r" *ok +platform "),
     Proof(OLD_TLS, (OLD,), r" *ok +platform "),
     Proof(READ_ONCE, (RENEWED,), r"assert False"),
+    Proof(UNSIGNED, (FORGED,), r" *Failed: DID NOT RAISE"),
+    Proof(OVERREACHING, (OWN,), r" *assert None is not None"),
+    Proof(IN_PLACE, (HALVED,), r" *AssertionError: \('write', 1\)"),
+    Proof(UNCOUNTED, (STEPS_BACK,), r" *assert 0 == \(0 \+ 1\)"),
 )
 LONG_PROOFS = (
     Proof(NONE_MISSING, (IMAGES, ORDER), None, MANY),

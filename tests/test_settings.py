@@ -239,8 +239,9 @@ def test_the_annotated_example_is_complete(folder: Path) -> None:
         ("presence", settings.Presence),
         ("cue", settings.Cue),
         ("kiosk", settings.Kiosk),
+        ("remote", settings.Remote),
     ):
-        section = text.split(f"\n[{name}]")[1].split("\n[")[0] if f"\n[{name}]" in text else ""
+        section = re.split(rf"\n(?:# )?\[{name}\]", text)[1].split("\n[")[0]
         for key in table.__struct_fields__:
             shared = key in ("ca_file", "cert_file", "key_file") and "as in [cart]" in section
             assert shared or re.search(rf"^#? ?{key} =", section, re.MULTILINE), f"[{name}] {key}"

@@ -50,6 +50,8 @@ def test_the_sandbox_answers_as_the_document_says(platform: Platform, tmp_path: 
     feed = OPENAPI["paths"]["/v1/stores/{store}/changes"]["get"]["responses"]["200"]["content"]["application/json"]
     state = feed["examples"]["state"]["value"]["changes"]
     platform.ask("POST", "/sandbox/changes", {"store": "*", "changes": state})
+    call = OPENAPI["paths"]["/v1/stores/{store}/gateways/{gateway}/configuration"]["get"]
+    platform.configure(call["responses"]["200"]["content"]["application/jose"]["examples"]["jws"]["value"])
     done = conformance(f"http://127.0.0.1:{platform.port}", tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert f"Tested: {OPERATIONS}\n" in done.stdout

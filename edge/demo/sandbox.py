@@ -18,6 +18,8 @@ Beside `/v1/` there is a side for people and tests; a token, if there is one, gu
     POST   /sandbox/faults        {"path": prefix, "do": ..., "times": n}, see `Fault`; DELETE forgets what is left
     POST   /sandbox/expire        every cursor given until now answers 410
     PUT    /sandbox/capabilities  {"batch", "maxBatch", "maxBytes"}: announced and kept to from now on
+    PUT    /sandbox/configuration {"store", "gateway", "jws"}: for that gateway, as `sign-configuration` has printed it
+    GET    /sandbox/configuration {"gateways": [{"store", "gateway", "told"}]}: what each says of those it was given
 """
 
 import argparse
@@ -60,6 +62,8 @@ CREATE TABLE IF NOT EXISTS changes(n INTEGER PRIMARY KEY, store TEXT NOT NULL, k
   op TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS changes_key ON changes(kind, key, n);
 CREATE TABLE IF NOT EXISTS stores(store TEXT PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS configurations(store TEXT, gateway TEXT, jws TEXT, told TEXT,
+  PRIMARY KEY(store, gateway)) STRICT;
 CREATE TABLE IF NOT EXISTS problems(n INTEGER PRIMARY KEY, rule TEXT, detail TEXT, source TEXT, id TEXT) STRICT;
 """
 DELTAS = "SELECT n, body FROM changes WHERE n > :last AND store IN ('*', :store) ORDER BY n LIMIT :limit"
@@ -70,6 +74,11 @@ STATE = """SELECT n, body FROM changes c WHERE n > :last AND n <= :at AND store 
 CARTS = """SELECT id, body, EXISTS(SELECT 1 FROM events WHERE about = e.id AND type = 'cartwire.cart.item_confirmed.v1')
   FROM events e WHERE type = 'cartwire.cart.item_added.v1'
   AND NOT EXISTS(SELECT 1 FROM events WHERE about = e.id AND type = 'cartwire.cart.item_removed.v1') ORDER BY n"""
+
+
+TOLD = re.compile(
+    r'applied=\d{1,15}(, trial=\d{1,15})?(, refused(;version=\d{1,15})?;reason="([ !#-\[\]-~]|\\["\\])*")?'
+)
 
 
 class UnusableError(Exception):
@@ -244,6 +253,8 @@ class Platform:
         app.router.add_post("/v1/events", self.post_events)
         app.router.add_get("/v1/stores/{store}/changes", self.get_changes, allow_head=False)
         app.router.add_post("/v1/identifiers/resolve", self.post_resolve)
+        configuration = "/v1/stores/{store}/gateways/{gateway}/configuration"
+        app.router.add_get(configuration, self.get_configuration, allow_head=False)
         app.router.add_post("/sandbox/changes", self.post_changes)
         app.router.add_get("/sandbox/events", self.get_events)
         app.router.add_get("/sandbox/problems", self.get_problems)
@@ -253,6 +264,8 @@ class Platform:
         app.router.add_delete("/sandbox/faults", self.delete_faults)
         app.router.add_post("/sandbox/expire", self.post_expire)
         app.router.add_put("/sandbox/capabilities", self.put_capabilities)
+        app.router.add_put("/sandbox/configuration", self.put_configuration)
+        app.router.add_get("/sandbox/configuration", self.get_told)
         return app
 
     def stop(self) -> None:
@@ -486,6 +499,42 @@ class Platform:
         identifier = self.newest("identifier", body["pseudonym"])
         customer = self.newest("customer", identifier.get("customer"))
         return web.json_response({"customer": customer | {"id": identifier["customer"]}, "identifier": identifier})
+
+    async def get_configuration(self, request: web.Request) -> web.Response:
+        """What is there for a gateway, unless it has that already; what it says of those before is kept."""
+        store, gateway = (request.match_info[name] for name in ("store", "gateway"))
+        if store == "*" or not fits("store", store) or not fits("store", gateway):
+            raise RefusedError(400, "these are no ids of a store and a gateway")
+        told = request.headers.get("Cartwire-Configuration", "")
+        with self.db:
+            if self.strict and not TOLD.fullmatch(told):
+                self.note("configuration", f"{told[:80]!r} does not say what is applied")
+            row = "INSERT INTO configurations VALUES (?, ?, NULL, ?) ON CONFLICT DO UPDATE SET told = excluded.told"
+            self.db.execute(row, (store, gateway, told))
+        jws = self.one("SELECT jws FROM configurations WHERE store = ? AND gateway = ?", store, gateway)
+        if jws is None:
+            raise RefusedError(404, "there is none for this gateway")
+        etag = f'"{hashlib.sha256(jws.encode()).hexdigest()[:16]}"'
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag})
+        return web.Response(text=jws, content_type="application/jose", headers={"ETag": etag})
+
+    async def put_configuration(self, request: web.Request) -> web.Response:
+        """Keep one, whatever it is, and nudge."""
+        body = await read_object(request, "store gateway jws")
+        row = "INSERT INTO configurations VALUES (?, ?, ?, '') ON CONFLICT DO UPDATE SET jws = excluded.jws"
+        with self.db:
+            self.db.execute(row, (body["store"], body["gateway"], body["jws"]))
+        if self.nudge:
+            self.nudge.tell([body["store"]])
+        return web.json_response({})
+
+    async def get_told(self, _: web.Request) -> web.Response:
+        """The last word of each gateway."""
+        rows = self.db.execute("SELECT store, gateway, told FROM configurations ORDER BY store, gateway").fetchall()
+        return web.json_response(
+            {"gateways": [dict(zip(("store", "gateway", "told"), row, strict=True)) for row in rows]}
+        )
 
     def newest(self, kind: str, key: Any) -> dict[str, Any]:
         """The value a key was given last, in whatever feed."""

@@ -40,6 +40,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     since = [(milliseconds(sink["since"]) / 1000, {"sink": of}) for of, sink in sinks]
     yield from _family("sink_state_since_seconds", "gauge", "When it came into it, in seconds since 1970.", since)
     yield from _platform(status)
+    yield from _remote(status)
     unknown = [(sink["unknown_acks"], {"sink": of}) for of, sink in sinks if "unknown_acks" in sink]
     yield from _family("unknown_acks_total", "counter", "Acks of apps for ids that wait for none.", unknown)
     skipped = [(driver["skipped"], {"driver": driver["driver"]}) for driver in status["drivers"]]
@@ -57,6 +58,17 @@ def _platform(status: dict[str, Any]) -> Iterator[str]:
         yield from _family("line_up", "gauge", "Whether the platform is reached.", [(status["line"]["up"] is True, {})])
     if (age := status.get("feed", {}).get("age_seconds")) is not None:
         yield from _family("feed_age_seconds", "gauge", "Seconds since the feed had nothing more.", [(age, {})])
+
+
+def _remote(status: dict[str, Any]) -> Iterator[str]:
+    if "remote" in status:
+        remote = status["remote"]
+        for name, text, value in (
+            ("version", "Version that was kept; 0: none.", remote["version"] or 0),
+            ("trial", "Version on trial; 0: none.", remote["trial"] or 0),
+            ("refused", "Whether the last one that came is refused.", remote["refused"] is not None),
+        ):
+            yield from _family(f"remote_configuration_{name}", "gauge", text, [(value, {})])
 
 
 _SINK = (

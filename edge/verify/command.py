@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.verify import durable, events, feed, forms, labels, limits, reach, resolve
+from edge.verify import configuration, durable, events, feed, forms, labels, limits, reach, resolve
 from edge.verify.check import Finding, findings
 from edge.verify.platform import Platform
 from edge.verify.visit import Visit
@@ -27,6 +27,7 @@ CHECKS = [
     *feed.check,
     *forms.check,
     *resolve.check,
+    *configuration.check,
     *durable.check,
     *labels.check,
 ]

@@ -63,6 +63,7 @@ class Answer:
     location: str
     body: bytes
     seconds: float
+    etag: str = ""
 
     def __str__(self) -> str:
         what = f"{self.asked} answered {self.status}"
@@ -105,9 +106,16 @@ class Platform:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as self._session:
             yield
 
-    async def get(self, path: str, query: dict[str, str] | None = None, *, token: str | None = "") -> Answer:
+    async def get(
+        self,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        token: str | None = "",
+    ) -> Answer:
         """One GET. `token`: another one, or None for none at all."""
-        return await self._ask("GET", path, query or {}, None, {}, token)
+        return await self._ask("GET", path, query or {}, None, headers or {}, token)
 
     async def post(self, path: str, body: bytes, type: str, *, zipped: bool = False, token: str | None = "") -> Answer:
         """One POST."""
@@ -156,7 +164,8 @@ class Platform:
         seconds = time.monotonic() - begin
         location, said = response.headers.get("Location", "nowhere"), response.headers.get("Content-Type", "")
         kind = plain(said.partition(";")[0].lower(), 40)
-        answer = Answer(asked, response.status, kind, self._veiled(location), self._veiled_bytes(raw), seconds)
+        etag = response.headers.get("ETag", "")
+        answer = Answer(asked, response.status, kind, self._veiled(location), self._veiled_bytes(raw), seconds, etag)
         self._note(answer)
         return answer
 

@@ -126,6 +126,19 @@ READ_ONCE = Mutant(
     "certificates are read at the start only",
     (Edit("edge/renewal.py", "if (seen := [_stat(file)", ("if not (seen := self._seen):",)),),
 )
+UNSIGNED = Mutant(
+    "whoever signs is believed", (Edit("edge/signed.py", "public_key(key).verify(", ("public_key(key)",)),)
+)
+OVERREACHING = Mutant(
+    "a remote configuration sets anything", (Edit("edge/overlay.py", "_judge(name, table)", ("pass",)),)
+)
+IN_PLACE = Mutant(
+    "what is in force is written over", (Edit("edge/adopted.py", 'part = data / f"{FILE}', ("part = data / FILE",)),)
+)
+UNCOUNTED = Mutant(
+    "starts on trial are not counted",
+    (Edit("edge/standing.py", "state = msgspec.structs.replace(state, starts", ("pass",)),),
+)
 LOGGED = Mutant(
     "the log says what was read",
     (

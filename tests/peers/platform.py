@@ -6,6 +6,7 @@ It is written from the contract alone. `tests/peers/wrong_platforms.py` has it g
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 from contextlib import asynccontextmanager
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PSEUDONYM = "9f2c" * 16
+
+
+def dumps(value: Json) -> bytes:
+    """Return JSON as bytes."""
+    return json.dumps(value).encode()
 
 
 def upsert(kind: str, key: str, **value: object) -> Json:
@@ -60,6 +66,7 @@ class Platform:
         app.router.add_post("/v1/events", self.post_events)
         app.router.add_get("/v1/stores/{store}/changes", self.get_changes)
         app.router.add_post("/v1/identifiers/resolve", self.post_resolve)
+        app.router.add_get("/v1/stores/{store}/gateways/{gateway}/configuration", self.get_configuration)
         app.router.add_post("/restart", self.post_restart)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -186,6 +193,24 @@ class Platform:
             raise web.HTTPNotFound
         identifier = values[pseudonym]
         return {"customer": {"id": identifier["customer"], **values[identifier["customer"]]}, "identifier": identifier}
+
+    # configuration
+
+    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
+        """Give the newest one, unless it is there already."""
+        if request.headers.get("If-None-Match") == self.etag():
+            return web.Response(status=304)
+        parts = {"alg": "EdDSA", "typ": "cartwire-configuration"}, self.configuration(**request.match_info)
+        jws = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (*map(dumps, parts), b"signed"))
+        return web.Response(text=jws, content_type="application/jose", headers={"ETag": self.etag()})
+
+    def etag(self) -> str:
+        """Name it."""
+        return '"7"'
+
+    def configuration(self, store: str, gateway: str) -> Json:
+        """Return what was signed."""
+        return {"version": 7, "store": store, "gateway": gateway, "toml": "[floor]\nclaim = '9s'\n"}
 
     # restart
 

@@ -97,6 +97,7 @@ class Store:
         self.cue: Table = {}
         self.label: Table | None = None
         self.kiosk: Table = {}
+        self.remote: Table | None = None
         self.port = free_port()
         """Where the staff's page is, on loopback."""
         self._cart, self._platform = cart, platform
@@ -128,6 +129,7 @@ class Store:
             ("[[floor.in_store]]", self.label),
             ("[cue]", self.cue),
             ("[kiosk]", {"listen": f"127.0.0.1:{self.port}", **self.kiosk}),
+            ("[remote]", self.remote),
             *(("[[driver]]", driver) for driver in [*fifos, *drivers]),
         ]
         text = "\n".join(toml(head, table) for head, table in tables if table is not None)

@@ -703,6 +703,27 @@ class LeavesOutTheId(Platform):
         return found
 
 
+# configuration
+
+
+@bad("configuration")
+class ConfiguresAnotherGateway(Platform):
+    def configuration(self, store: str, gateway: str) -> Json:
+        return super().configuration(store, "gw-1")
+
+
+@bad("configuration")
+class ConfiguresUnsigned(Platform):
+    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
+        return self.json(self.configuration(**request.match_info))
+
+
+@bad("configuration")
+class BreaksAtWhatItDoesNotKnow(Platform):
+    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
+        return broken()
+
+
 @bad("json.content-type")
 class CallsItText(Platform):
     def json(self, value: Any) -> web.Response:
@@ -753,6 +774,19 @@ telling(
     upsert("identifier", "12" * 32, type="nfc", customer="c-9"),
     among=ODDITIES,
 )
+
+
+@bad("configuration", ODDITIES)
+class SendsItEachTime(Platform):
+    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
+        plain = {name: value for name, value in request.headers.items() if name != "If-None-Match"}
+        return await super().get_configuration(request.clone(headers=plain))
+
+
+@bad("configuration", ODDITIES)
+class ForbidsToAsk(Platform):
+    async def get_configuration(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed("GET", ["PUT"])
 
 
 # after a restart
