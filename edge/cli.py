@@ -27,7 +27,6 @@ from edge.ports import DeviceLost
 from edge.settings import SettingsError
 
 _DATA = Path("/var/lib/cartwire")
-_BACKUP = Path("/var/backups/cartwire")
 _BEEP = 1.0
 """Seconds between two devices that beep."""
 
@@ -200,6 +199,18 @@ def decommission(arguments: argparse.Namespace) -> int:
         raise Refused(f"decommission: {error.filename}: {error.strerror}; not all is wiped, call it again") from None
 
 
+def support_bundle(arguments: argparse.Namespace) -> int:
+    """Collects what others need to find a fault from afar."""
+    from edge import bundle
+
+    try:
+        for line in bundle.bundle(arguments.config, arguments.file):
+            print(line, flush=True)
+    except bundle.CannotBundle as error:
+        raise Refused(f"support-bundle: {error}") from None
+    return 0
+
+
 def devices(arguments: argparse.Namespace) -> int:
     """Lists what is attached and the configuration lines for it, each with a beep if it is asked for."""
     import importlib
@@ -321,9 +332,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="one object a line")
     sub = command("backup", backup, "makes a verified copy of journal and cache, with and without a daemon")
     sub.add_argument("folder", type=Path, metavar="DIR", help="where: outside of the data folder, best on another disk")
+    sub = command("support-bundle", support_bundle, "one file for those who help from afar: no secrets, no persons")
+    sub.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a new one; left out: named after store and time"
+    )
     sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
-    sub.add_argument("--backup", type=Path, default=_BACKUP, metavar="DIR", help="what is wiped too (%(default)s)")
+    sub.add_argument(
+        "--backup", type=Path, default=settings.BACKUP, metavar="DIR", help="what is wiped too (%(default)s)"
+    )
     sub = command("rotate-key", rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
     sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")
     sub.add_argument("--end", action="store_true", help="the feed names nobody by the old key any more: it is wiped")

@@ -119,8 +119,8 @@ class Forwarder:
 
     async def _put_aside(self, delivery: Delivery) -> None:
         """Kept before the cursor passes them. A full disk waits: nothing accepted is dropped."""
-        for seq, reason in delivery.aside:
-            log.error("%s: event %d is put aside: %s", self.sink.name, seq, reason)
+        for seq, _ in delivery.aside:  # the reason is the other side's words, which may name a customer
+            log.error("%s: event %d is put aside; `cartwire rejected list` says why", self.sink.name, seq)
 
         try:
             seq = max(self.cursor, delivery.seq)
