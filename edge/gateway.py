@@ -20,12 +20,13 @@ from edge.cues import Cues, late_cue
 from edge.database import Database, DatabaseError, Full
 from edge.desk import Desk
 from edge.devices import Devices
+from edge.envelope import timestamp
 from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import Batch, Intake
 from edge.intents import Intents
 from edge.kiosk import words
-from edge.kiosk.condition import Condition
+from edge.kiosk.condition import Condition, in_short
 from edge.kiosk.history import History
 from edge.kiosk.live import Live
 from edge.links import Links
@@ -40,6 +41,7 @@ from edge.training import Training, clear
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
 from edge.zones import Zones
+from sync.heartbeat import Pulse
 from sync.mqtt import Server
 
 if TYPE_CHECKING:
@@ -125,7 +127,8 @@ class Gateway:
         sounds = [Sound(tuple(shlex.split(config.cue.player)), config.cue.files)] if config.cue.files else []
         everywhere = [Cues("[cue]", sound) for sound in sounds]
         self._devices = Devices(plan.drivers, everywhere, lambda: clock.now().time)
-        self._links = Links(plan, VERSION, server, database, self._intake, self._attribution, self._upkeep.stirred.set)
+        heard = self._attribution, self._upkeep.stirred.set, Pulse(self._states, self._health)
+        self._links = Links(plan, VERSION, server, database, self._intake, *heard)
         self._condition = Condition(self._devices.beeping)
         self._history = History()
         self._known = self._intake.floor, self._intake.stays
@@ -315,6 +318,11 @@ class Gateway:
 
     async def _conditions(self) -> dict[str, Any]:
         return self._condition.of(await self.status(), self._intake.clock.now().time)
+
+    async def _health(self) -> dict[str, Any]:
+        """What a heartbeat tells everybody."""
+        now = self._intake.clock.now().time
+        return {"time": timestamp(now), **in_short(await self._conditions())}
 
     def _pending(self, connection: sqlite3.Connection) -> list[dict[str, Any]]:
         return [intent.shown() for intent in self._intents.pending(connection)]

@@ -20,6 +20,7 @@ from sync.backoff import Backoff
 from sync.cart import Cart
 from sync.downlink import Downlink
 from sync.forwarder import Forwarder, Sink
+from sync.heartbeat import Pulse
 from sync.line import Line
 from sync.mqtt import Server
 from sync.platform import Platform
@@ -34,7 +35,7 @@ NUDGES = 1.0
 class Links:
     """Of one gateway; a part whose table is not in the configuration is not there.
 
-    `server`: the broker; `stirred` is called when there is something to clear away.
+    `server`: the broker; `stirred` is called when there is something to clear away; `pulse`: what its heartbeat tells.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Links:
         intake: Intake,
         attribution: Attribution,
         stirred: Callable[[], None],
+        pulse: Pulse,
     ) -> None:
         config, store = plan.config, plan.config.store
         self._intake = intake
@@ -67,7 +69,7 @@ class Links:
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
             names = store.id, store.gateway, version
-            self._cart = Cart(server, *names, config.cart.max_age, intake, self._nudge)
+            self._cart = Cart(server, *names, config.cart.max_age, intake, self._nudge, pulse)
             sinks.append(self._cart)
         refused = {"platform": attribution.refused}
         self.forwarders = [
