@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from edge import aside, control, following, journal, notify, readable, settings
+from edge import aside, control, following, journal, journald, notify, readable, settings
 from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it runs there is nothing to stop
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[journald.handler()])
     from edge import daemon, plan
 
     os.umask(0o077)

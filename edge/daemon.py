@@ -18,6 +18,7 @@ from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
 from edge.intake import FULL
+from edge.journald import about
 from edge.people import SetupCode
 from edge.plan import CannotStart, Plan, locked
 from sync.mqtt import Server
@@ -37,9 +38,13 @@ class _Front:
     gateway: Gateway | None = None
     waiting: str = "starting"
 
+    @property
+    def waited(self) -> bool:
+        return self.waiting != "starting"
+
     def wait_for(self, reason: str) -> None:
-        if self.waiting == "starting":
-            log.error("taps and scans are refused: %s", reason)
+        if not self.waited:
+            log.error("taps and scans are refused: %s", reason, extra=about(disk="data", state="full"))
         self.waiting = reason
         notify.tell(f"STATUS={reason}")
 
@@ -65,6 +70,8 @@ async def run(plan: Plan) -> None:
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
         front.gateway = gateway = await _opened(plan, server, front.wait_for)
+        if front.waited:
+            log.warning("there is room again", extra=about(disk="data", state="ok"))
         stack.callback(gateway.database.close)
         if config.kiosk:
             _invite(gateway.database, config.kiosk, setup)

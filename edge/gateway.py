@@ -25,6 +25,7 @@ from edge.floor import Rules
 from edge.health import DriverHealth
 from edge.intake import Batch, Intake
 from edge.intents import Intents
+from edge.journald import EACH
 from edge.kiosk import words
 from edge.kiosk.condition import Condition, in_short
 from edge.kiosk.history import History
@@ -250,7 +251,7 @@ class Gateway:
             self._live.floor_changed()
 
     def _cue(self, read_point: str, outcome: Outcome) -> None:
-        log.info("cue at %s: %s", read_point, outcome)
+        log.info("cue at %s: %s", read_point, outcome, extra=EACH)
         self._live.cue(read_point, outcome)
         self._devices.cue(read_point, outcome)
 

@@ -25,6 +25,7 @@ from edge.clock import Clock
 from edge.database import Broken, Database, Full
 from edge.floor import EMPTY, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
 from edge.journal import Journal
+from edge.journald import about
 from edge.model import Moment, Row
 from edge.presence import Stays
 from edge.space import Space
@@ -311,7 +312,10 @@ class Intake:
     def _say(self, trouble: str | None) -> None:
         """Logs transitions only."""
         if (trouble is None) != (self.trouble is None):
-            log.error("taps and scans are refused: %s", trouble) if trouble else log.warning("there is room again")
+            if trouble:
+                log.error("taps and scans are refused: %s", trouble, extra=about(disk="data", state="full"))
+            else:
+                log.warning("there is room again", extra=about(disk="data", state="ok"))
         self.trouble = trouble
 
     def _settle(self, batch: Batch, *, last: bool) -> None:

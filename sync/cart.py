@@ -31,6 +31,7 @@ from edge.database import Full
 from edge.envelope import timestamp
 from edge.intake import FULL, Batch, Intake
 from edge.journal import PUSHED, Stored
+from edge.journald import about
 from edge.ports import Unavailable
 from sync import mqtt
 from sync.forwarder import Delivery
@@ -138,7 +139,7 @@ class Cart:
             await connection.subscribe(self._changes)
             status = connection.publish(will[0], self._status("online", since), retain=True)
             await connection.answer(status)
-            log.info("cart: connected to %s:%d", self._server.host, self._server.port)
+            log.info("cart: connected to %s:%d", self._server.host, self._server.port, extra=about(sink="cart"))
             connection.lost.add_done_callback(lambda _: wake.set())
             self._connection, self._round_waits = connection, True
             hearing = asyncio.create_task(self._hear(connection, inbox))
