@@ -17,6 +17,7 @@ from edge import broker, control, notify, people, salvage, settings
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
+from edge.health import Trouble
 from edge.intake import FULL
 from edge.journald import about
 from edge.people import SetupCode
@@ -36,20 +37,19 @@ class _Front:
     """What the page's server can say, also while there is no gateway yet."""
 
     gateway: Gateway | None = None
-    waiting: str = "starting"
-
-    @property
-    def waited(self) -> bool:
-        return self.waiting != "starting"
+    waiting: str = ""
+    """What the start waits for."""
 
     def wait_for(self, reason: str) -> None:
-        if not self.waited:
+        if not self.waiting:
             log.error("taps and scans are refused: %s", reason, extra=about(disk="data", state="full"))
         self.waiting = reason
         notify.tell(f"STATUS={reason}")
 
-    def trouble(self) -> str | None:
-        return self.gateway.trouble() if self.gateway else self.waiting
+    def trouble(self) -> Trouble | None:
+        if self.gateway:
+            return self.gateway.trouble()
+        return Trouble("disk", self.waiting) if self.waiting else Trouble("starting", "starting")
 
     async def status(self) -> dict[str, Any]:
         return await self.gateway.status() if self.gateway else {}
@@ -70,7 +70,7 @@ async def run(plan: Plan) -> None:
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
         front.gateway = gateway = await _opened(plan, server, front.wait_for)
-        if front.waited:
+        if front.waiting:
             log.warning("there is room again", extra=about(disk="data", state="ok"))
         stack.callback(gateway.database.close)
         if config.kiosk:

@@ -22,7 +22,7 @@ from edge.desk import Desk
 from edge.devices import Devices
 from edge.envelope import timestamp
 from edge.floor import Rules
-from edge.health import DriverHealth
+from edge.health import DriverHealth, Trouble
 from edge.intake import Batch, Intake
 from edge.intents import Intents
 from edge.journald import EACH
@@ -161,19 +161,20 @@ class Gateway:
                 self._reader.close()
                 self._unwritten.close()
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> Trouble | None:
         """Why no reading can be taken now; None while any can."""
         if self._intake.trouble:
-            return self._intake.trouble
+            return Trouble("disk", self._intake.trouble)
         lost = [device.health.driver for device in self._devices.all if device.health.state == "lost"]
-        return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._devices.all) else None
+        return Trouble("readers", f"lost: {', '.join(lost)}") if lost and len(lost) == len(self._devices.all) else None
 
     async def status(self) -> dict[str, Any]:
         """What `cartwire status --json` prints."""
         sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._links.forwarders}
         drivers = self._devices.healths()
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
-        takes = {"trouble": self.trouble(), "refused": self._intake.trouble}
+        trouble = self.trouble()
+        takes = {"trouble": trouble and trouble.text, "refused": self._intake.trouble}
         return {
             "version": VERSION,
             **self._links.report(parts),
@@ -230,7 +231,8 @@ class Gateway:
 
     def _in_short(self) -> str:
         sinks = [f"{forwarder.sink.name} {forwarder.health.state}" for forwarder in self._links.forwarders]
-        return ", ".join([self.trouble() or "takes taps and scans", *sinks])
+        trouble = self.trouble()
+        return ", ".join([trouble.text if trouble else "takes taps and scans", *sinks])
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
