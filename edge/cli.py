@@ -31,6 +31,20 @@ _BEEP = 1.0
 """Seconds between two devices that beep."""
 
 
+_RESET = {
+    "en": {
+        "ask": "All PINs and passwords of the staff's page will be void. Type {gateway} to go on",
+        "not": "Nothing was changed.",
+        "done": "{count} may not log in any more. Open {url}: the setup code is {code}",
+    },
+    "ko": {
+        "ask": "직원 화면의 모든 PIN과 비밀번호가 무효가 됩니다. 계속하려면 {gateway}를 입력하세요",
+        "not": "아무것도 바꾸지 않았습니다.",
+        "done": "{count}명이 더는 로그인할 수 없습니다. {url}을 여세요. 설정 코드는 {code}입니다",
+    },
+}
+
+
 class Refused(Exception):
     """A call that makes no sense; the text says why."""
 
@@ -211,6 +225,24 @@ def support_bundle(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def reset_staff(arguments: argparse.Namespace) -> int:
+    """Lets the first manager make a new PIN."""
+    from edge import terminal
+
+    store = settings.load(arguments.config).store
+    texts = _RESET[terminal.language()]
+    try:
+        if not arguments.yes and terminal.ask(texts["ask"].format(gateway=store.gateway)) != store.gateway:
+            print(texts["not"])
+            return 1
+    except terminal.NobodyThere:
+        raise Refused("reset-staff: there is no terminal to ask at; say --yes") from None
+    answer = control.ask(store.data, "reset-staff")
+    _refuse(answer)
+    print(texts["done"].format(**answer))
+    return 0
+
+
 def devices(arguments: argparse.Namespace) -> int:
     """Lists what is attached and the configuration lines for it, each with a beep if it is asked for."""
     import importlib
@@ -336,6 +368,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="a new one; left out: named after store and time"
     )
+    sub = command(
+        "reset-staff", reset_staff, "the managers' PINs are lost: voids all of the staff's page, new setup code"
+    )
+    sub.add_argument("--yes", action="store_true", help="does not ask")
     sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
     sub.add_argument(

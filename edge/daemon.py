@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import broker, control, notify, people, salvage, settings
@@ -75,7 +76,8 @@ async def run(plan: Plan) -> None:
         stack.callback(gateway.database.close)
         if config.kiosk:
             _invite(gateway.database, config.kiosk, setup)
-        await stack.enter_async_context(control.serve(data, gateway.answers))
+        reset = partial(_reset, gateway, config.kiosk, setup)
+        await stack.enter_async_context(control.serve(data, {**gateway.answers, "reset-staff": reset}))
         try:
             await gateway.run()
         except BaseExceptionGroup as group:
@@ -135,6 +137,14 @@ def _invite(database: Database, kiosk: settings.Kiosk, setup: SetupCode) -> None
     with closing(database.reader()) as connection:
         if not people.listed(connection):
             log.warning("nobody may use the staff's page yet: open %s, the setup code is %s", kiosk.url, setup.make())
+
+
+async def _reset(gateway: Gateway, kiosk: settings.Kiosk | None, setup: SetupCode) -> dict[str, Any]:
+    """Everybody's PIN is void; where the first manager makes a new one, with which code."""
+    if not kiosk:
+        return {"error": "there is no [kiosk], and so no staff's page"}
+    answer = await gateway.dismiss_all()
+    return answer if "error" in answer else {**answer, "url": kiosk.url, "code": setup.make()}
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edge import aside, control, directory, journal, notify, presence, status
+from edge import aside, control, directory, journal, notify, people, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
@@ -210,6 +210,13 @@ class Gateway:
         count = await (await self._intake.submit(work))
         self._links.wake()
         return count
+
+    async def dismiss_all(self) -> dict[str, Any]:
+        """Nobody may use the staff's page any more."""
+        try:
+            return {"count": await (await self._intake.submit(people.dismiss_all))}
+        except Full as error:
+            return {"error": f"the disk takes nothing now: {error}"}
 
     def record(self) -> AsyncIterator[dict[str, Any]]:
         """What is read from now on, as the `replay` driver plays it."""
