@@ -6,6 +6,7 @@ import json
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -112,6 +113,9 @@ def test_all_that_the_status_says_is_a_metric(store: Store, platform: Platform) 
     assert found >= WORDS
     names = {name for name, *_ in figures(store)}
     assert set(TOLD.values()) - names <= NOT_YET
+    page = (Path(__file__).parent.parent / "docs" / "operate.md").read_text()
+    assert [name for name in names | NOT_YET if f"`{name}`" not in page] == [], "each is explained"
+    assert set(re.findall(r"cartwire_(\w+?)(?:[=\[{ )`<>]|$)", page, re.MULTILINE)) <= names | NOT_YET
 
 
 @pytest.mark.parametrize("code", get_args(TroubleCode))
