@@ -23,16 +23,29 @@ from typing import Any
 
 import msgspec
 
-from edge import aside, control, following, journal, notify, readable, settings
+from edge import aside, control, following, journal, journald, notify, readable, settings
 from edge.database import FILE, Broken, DatabaseError, reader
 from edge.ports import DeviceLost
 from edge.settings import SettingsError
 
 _DATA = Path("/var/lib/cartwire")
-_BACKUP = Path("/var/backups/cartwire")
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _BEEP = 1.0
 """Seconds between two devices that beep."""
+
+
+_RESET = {
+    "en": {
+        "ask": "All PINs and passwords of the staff's page will be void. Type {gateway} to go on",
+        "not": "Nothing was changed.",
+        "done": "{count} may not log in any more. Open {url}: the setup code is {code}",
+    },
+    "ko": {
+        "ask": "직원 화면의 모든 PIN과 비밀번호가 무효가 됩니다. 계속하려면 {gateway}를 입력하세요",
+        "not": "아무것도 바꾸지 않았습니다.",
+        "done": "{count}명이 더는 로그인할 수 없습니다. {url}을 여세요. 설정 코드는 {code}입니다",
+    },
+}
 
 
 class Refused(Exception):
@@ -62,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until it runs there is nothing to stop
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[journald.handler()])
     from edge import daemon, plan, standing
 
     os.umask(0o077)
@@ -203,6 +216,36 @@ def decommission(arguments: argparse.Namespace) -> int:
         raise Refused("decommission: there is no terminal to ask at; say --yes") from None
     except OSError as error:
         raise Refused(f"decommission: {error.filename}: {error.strerror}; not all is wiped, call it again") from None
+
+
+def support_bundle(arguments: argparse.Namespace) -> int:
+    """Collects what others need to find a fault from afar."""
+    from edge import bundle
+
+    try:
+        for line in bundle.bundle(arguments.config, arguments.file):
+            print(line, flush=True)
+    except bundle.CannotBundle as error:
+        raise Refused(f"support-bundle: {error}") from None
+    return 0
+
+
+def reset_staff(arguments: argparse.Namespace) -> int:
+    """Lets the first manager make a new PIN."""
+    from edge import terminal
+
+    store = settings.load(arguments.config).store
+    texts = _RESET[terminal.language()]
+    try:
+        if not arguments.yes and terminal.ask(texts["ask"].format(gateway=store.gateway)) != store.gateway:
+            print(texts["not"])
+            return 1
+    except terminal.NobodyThere:
+        raise Refused("reset-staff: there is no terminal to ask at; say --yes") from None
+    answer = control.ask(store.data, "reset-staff")
+    _refuse(answer)
+    print(texts["done"].format(**answer))
+    return 0
 
 
 def devices(arguments: argparse.Namespace) -> int:
@@ -357,9 +400,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="one object a line")
     sub = command("backup", backup, "makes a verified copy of journal and cache, with and without a daemon")
     sub.add_argument("folder", type=Path, metavar="DIR", help="where: outside of the data folder, best on another disk")
+    sub = command("support-bundle", support_bundle, "one file for those who help from afar: no secrets, no persons")
+    sub.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a new one; left out: named after store and time"
+    )
+    sub = command(
+        "reset-staff", reset_staff, "the managers' PINs are lost: voids all of the staff's page, new setup code"
+    )
+    sub.add_argument("--yes", action="store_true", help="does not ask")
     sub = command("decommission", decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
-    sub.add_argument("--backup", type=Path, default=_BACKUP, metavar="DIR", help="what is wiped too (%(default)s)")
+    sub.add_argument(
+        "--backup", type=Path, default=settings.BACKUP, metavar="DIR", help="what is wiped too (%(default)s)"
+    )
     sub = command("rotate-key", rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
     sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")
     sub.add_argument("--end", action="store_true", help="the feed names nobody by the old key any more: it is wiped")

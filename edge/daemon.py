@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import broker, control, notify, people, salvage, settings
@@ -18,7 +19,9 @@ from edge.adopted import State
 from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
+from edge.health import Trouble
 from edge.intake import FULL
+from edge.journald import about
 from edge.people import SetupCode
 from edge.plan import CannotStart, Plan
 from edge.remote import Remote
@@ -37,16 +40,19 @@ class _Front:
     """What the page's server can say, also while there is no gateway yet."""
 
     gateway: Gateway | None = None
-    waiting: str = "starting"
+    waiting: str = ""
+    """What the start waits for."""
 
     def wait_for(self, reason: str) -> None:
-        if self.waiting == "starting":
-            log.error("taps and scans are refused: %s", reason)
+        if not self.waiting:
+            log.error("taps and scans are refused: %s", reason, extra=about(disk="data", state="full"))
         self.waiting = reason
         notify.tell(f"STATUS={reason}")
 
-    def trouble(self) -> str | None:
-        return self.gateway.trouble() if self.gateway else self.waiting
+    def trouble(self) -> Trouble | None:
+        if self.gateway:
+            return self.gateway.trouble()
+        return Trouble("disk", self.waiting) if self.waiting else Trouble("starting", "starting")
 
     async def status(self) -> dict[str, Any]:
         return await self.gateway.status() if self.gateway else {}
@@ -70,10 +76,13 @@ async def run(plan: Plan, state: State, restart: Callable[[], None]) -> None:
         if config.cart and config.cart.broker == "embedded":
             server = await stack.enter_async_context(_embedded(plan, config.cart))
         front.gateway = gateway = await _opened(plan, server, remote, front.wait_for)
+        if front.waiting:
+            log.warning("there is room again", extra=about(disk="data", state="ok"))
         stack.callback(gateway.database.close)
         if config.kiosk:
             _invite(gateway.database, config.kiosk, setup)
-        await stack.enter_async_context(control.serve(data, gateway.answers))
+        reset = partial(_reset, gateway, config.kiosk, setup)
+        await stack.enter_async_context(control.serve(data, {**gateway.answers, "reset-staff": reset}))
         try:
             await gateway.run()
         except BaseExceptionGroup as group:
@@ -133,6 +142,14 @@ def _invite(database: Database, kiosk: settings.Kiosk, setup: SetupCode) -> None
     with closing(database.reader()) as connection:
         if not people.listed(connection):
             log.warning("nobody may use the staff's page yet: open %s, the setup code is %s", kiosk.url, setup.make())
+
+
+async def _reset(gateway: Gateway, kiosk: settings.Kiosk | None, setup: SetupCode) -> dict[str, Any]:
+    """Everybody's PIN is void; where the first manager makes a new one, with which code."""
+    if not kiosk:
+        return {"error": "there is no [kiosk], and so no staff's page"}
+    answer = await gateway.dismiss_all()
+    return answer if "error" in answer else {**answer, "url": kiosk.url, "code": setup.make()}
 
 
 @asynccontextmanager

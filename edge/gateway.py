@@ -13,19 +13,21 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edge import aside, control, directory, journal, notify, presence, status
+from edge import aside, control, directory, journal, notify, people, presence, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
 from edge.database import Database, DatabaseError, Full
 from edge.desk import Desk
 from edge.devices import Devices
+from edge.envelope import timestamp
 from edge.floor import Rules
-from edge.health import DriverHealth
+from edge.health import DriverHealth, Trouble
 from edge.intake import Batch, Intake
 from edge.intents import Intents
+from edge.journald import EACH
 from edge.kiosk import words
-from edge.kiosk.condition import Condition
+from edge.kiosk.condition import Condition, in_short
 from edge.kiosk.history import History
 from edge.kiosk.live import Live
 from edge.links import Links
@@ -41,6 +43,7 @@ from edge.training import Training, clear
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
 from edge.zones import Zones
+from sync.heartbeat import Pulse
 from sync.mqtt import Server
 
 if TYPE_CHECKING:
@@ -129,8 +132,8 @@ class Gateway:
         sounds = [Sound(tuple(shlex.split(config.cue.player)), config.cue.files)] if config.cue.files else []
         everywhere = [Cues("[cue]", sound) for sound in sounds]
         self._devices = Devices(plan.drivers, everywhere, lambda: clock.now().time)
-        parts = database, self._intake, self._attribution
-        self._links = Links(plan, VERSION, server, *parts, self._upkeep.stirred.set, remote)
+        heard = self._attribution, self._upkeep.stirred.set, Pulse(self._states, self._health)
+        self._links = Links(plan, VERSION, server, database, self._intake, *heard, remote)
         self._condition = Condition(self._devices.beeping)
         self._history = History()
         self._known = self._intake.floor, self._intake.stays
@@ -162,12 +165,12 @@ class Gateway:
                 self._reader.close()
                 self._unwritten.close()
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> Trouble | None:
         """Why no reading can be taken now; None while any can."""
         if self._intake.trouble:
-            return self._intake.trouble
+            return Trouble("disk", self._intake.trouble)
         lost = self._lost()
-        return f"lost: {', '.join(lost)}" if lost and len(lost) == len(self._devices.all) else None
+        return Trouble("readers", f"lost: {', '.join(lost)}") if lost and len(lost) == len(self._devices.all) else None
 
     def _lost(self) -> dict[str, str]:
         healths = [device.health for device in self._devices.all]
@@ -182,7 +185,8 @@ class Gateway:
         sinks = {forwarder.sink.name: (forwarder.health, forwarder.cursor) for forwarder in self._links.forwarders}
         drivers = self._devices.healths()
         parts = await asyncio.to_thread(status.report, self.database, self._space, self._intake, sinks, drivers)
-        takes = {"trouble": self.trouble(), "refused": self._intake.trouble}
+        trouble = self.trouble()
+        takes = {"trouble": trouble and trouble.text, "refused": self._intake.trouble}
         return {
             "version": VERSION,
             **self._links.report(parts),
@@ -220,6 +224,13 @@ class Gateway:
         self._links.wake()
         return count
 
+    async def dismiss_all(self) -> dict[str, Any]:
+        """Nobody may use the staff's page any more."""
+        try:
+            return {"count": await (await self._intake.submit(people.dismiss_all))}
+        except Full as error:
+            return {"error": f"the disk takes nothing now: {error}"}
+
     def record(self) -> AsyncIterator[dict[str, Any]]:
         """What is read from now on, as the `replay` driver plays it."""
         return self._recorder.lines(self._intake.clock.instant())
@@ -242,7 +253,8 @@ class Gateway:
 
     def _in_short(self) -> str:
         sinks = [f"{forwarder.sink.name} {forwarder.health.state}" for forwarder in self._links.forwarders]
-        return ", ".join([self.trouble() or "takes taps and scans", *sinks])
+        trouble = self.trouble()
+        return ", ".join([trouble.text if trouble else "takes taps and scans", *sinks])
 
     def _committed(self, rows: list[Row]) -> None:
         if any(not row.inside for row in rows):
@@ -263,7 +275,7 @@ class Gateway:
             self._live.floor_changed()
 
     def _cue(self, read_point: str, outcome: Outcome) -> None:
-        log.info("cue at %s: %s", read_point, outcome)
+        log.info("cue at %s: %s", read_point, outcome, extra=EACH)
         self._live.cue(read_point, outcome)
         self._devices.cue(read_point, outcome)
 
@@ -331,6 +343,11 @@ class Gateway:
 
     async def _conditions(self) -> dict[str, Any]:
         return self._condition.of(await self.status(), self._intake.clock.now().time)
+
+    async def _health(self) -> dict[str, Any]:
+        """What a heartbeat tells everybody."""
+        now = self._intake.clock.now().time
+        return {"time": timestamp(now), **in_short(await self._conditions())}
 
     def _pending(self, connection: sqlite3.Connection) -> list[dict[str, Any]]:
         return [intent.shown() for intent in self._intents.pending(connection)]

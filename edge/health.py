@@ -7,6 +7,15 @@ from typing import Literal
 
 SinkState = Literal["ok", "connecting", "unavailable", "refused", "full", "stopped"]
 DriverState = Literal["ok", "lost", "done"]
+TroubleCode = Literal["starting", "disk", "readers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why no tap or scan can be taken: for programs, and for people."""
+
+    code: TroubleCode
+    text: str
 
 
 @dataclass(slots=True)

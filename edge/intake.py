@@ -25,6 +25,7 @@ from edge.clock import Clock
 from edge.database import Broken, Database, Full
 from edge.floor import EMPTY, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
 from edge.journal import Journal
+from edge.journald import about
 from edge.model import Moment, Row
 from edge.presence import Stays
 from edge.space import Space
@@ -101,6 +102,22 @@ Work = Callable[[Batch], _T]
 _Entry = tuple[Work[Any], asyncio.Future[Any]]
 
 
+@dataclass(slots=True)
+class Commits:
+    """How many there were since the start, and how long they took, refused ones included; seconds."""
+
+    count: int = 0
+    seconds: float = 0.0
+    began: float | None = None
+    """The instant at which the one at work began."""
+
+    def at_work(self, instant: float) -> float:
+        return 0.0 if self.began is None else max(0.0, instant - self.began)
+
+    def ended(self, instant: float) -> None:
+        self.count, self.seconds, self.began = self.count + 1, self.seconds + self.at_work(instant), None
+
+
 class Intake:
     """Runs the work.
 
@@ -125,6 +142,7 @@ class Intake:
         self.stays: Stays = {}
         self.committed: list[Callable[[list[Row]], None]] = []
         self.trouble: str | None = None
+        self.commits = Commits()
         self._database = database
         self._space = space
         self._rules = rules
@@ -261,13 +279,16 @@ class Intake:
                 raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
             return batch, results
 
+        self.commits.began = now.instant
         try:
             batch, results = await self._database.write(transaction)
         except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
+            self.commits.ended(self.clock.instant())
             await self._refused(works, error)
             return
+        self.commits.ended(self.clock.instant())
         self._say(None if batch.room else "the capacity is used up but for the reserve")
         self.floor, self.stays = batch.floor, batch.stays
         self._kept_at = now.instant if cursors else self._kept_at
@@ -311,7 +332,10 @@ class Intake:
     def _say(self, trouble: str | None) -> None:
         """Logs transitions only."""
         if (trouble is None) != (self.trouble is None):
-            log.error("taps and scans are refused: %s", trouble) if trouble else log.warning("there is room again")
+            if trouble:
+                log.error("taps and scans are refused: %s", trouble, extra=about(disk="data", state="full"))
+            else:
+                log.warning("there is room again", extra=about(disk="data", state="ok"))
         self.trouble = trouble
 
     def _settle(self, batch: Batch, *, last: bool) -> None:

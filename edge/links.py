@@ -22,6 +22,7 @@ from sync.cart import Cart
 from sync.configuration import Configuration
 from sync.downlink import Downlink
 from sync.forwarder import Forwarder, Sink
+from sync.heartbeat import Pulse
 from sync.line import Line
 from sync.mqtt import Server
 from sync.platform import Platform
@@ -36,7 +37,7 @@ NUDGES = 1.0
 class Links:
     """Of one gateway; a part whose table is not in the configuration is not there.
 
-    `server`: the broker; `stirred` is called when there is something to clear away.
+    `server`: the broker; `stirred` is called when there is something to clear away; `pulse`: what its heartbeat tells.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Links:
         intake: Intake,
         attribution: Attribution,
         stirred: Callable[[], None],
+        pulse: Pulse,
         remote: Remote | None = None,
     ) -> None:
         config, store = plan.config, plan.config.store
@@ -69,13 +71,12 @@ class Links:
             self._downlink = Downlink(self._platform, store.id, limits.poll, *feed)
             self._line = Line(limits.url, plan.logins["platform"], lambda: intake.clock.now().time, self.pull_now)
             if remote:
-                names = store.id, store.gateway
-                self._configuration = Configuration(
-                    self._platform, *names, limits.poll, remote.told, remote.offered, Backoff()
-                )
+                afar = limits.poll, remote.told, remote.offered, Backoff()
+                self._configuration = Configuration(self._platform, store.id, store.gateway, *afar)
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
-            self._cart = Cart(server, store.id, store.gateway, version, config.cart.max_age, intake, self._nudge)
+            ours = store.id, store.gateway, version
+            self._cart = Cart(server, *ours, config.cart.max_age, intake, self._nudge, pulse)
             sinks.append(self._cart)
         refused = {"platform": attribution.refused}
         self.forwarders = [

@@ -26,6 +26,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 CHANGED, DISMISSED, NEW_SECRET = "person", "dismiss", "secret"
 """Actions in `inside.staff` whose `name` is the person that they concern."""
 
+MACHINE = "machine"
+"""Who did it, where it was a command on the machine."""
+
 _PIN, _PASSWORD, _LONGEST = 4, 8, 200
 _DECOY = "$argon2id$v=19$m=19456,t=2,p=1$6akIcE8N/WIfujVIxxVa8w$jZCbk1wGRQRTQJDsvBmfA8OUvti15pEVz7aBE69drrI"
 
@@ -94,6 +97,15 @@ def renew(batch: Batch, name: str, hash: str) -> None:
     """The person's own new secret."""
     batch.connection.execute("UPDATE person SET secret = ? WHERE name = ?", (hash, name))
     staff.note(batch, name, NEW_SECRET, name=name)
+
+
+def dismiss_all(batch: Batch) -> int:
+    """Nobody may log in any more, by the word of whoever has the machine; how many could."""
+    gone = listed(batch.connection)
+    batch.connection.execute("DELETE FROM person")
+    for person in gone:
+        staff.note(batch, MACHINE, DISMISSED, name=person.name)
+    return len(gone)
 
 
 def _not_last(connection: sqlite3.Connection, name: str) -> None:

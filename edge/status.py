@@ -23,7 +23,10 @@ def report(
     sinks: dict[str, tuple[SinkHealth, int]],
     drivers: list[DriverHealth],
 ) -> dict[str, Any]:
-    """`sinks`: health and cursor by name. Times are UTC; `hours_left` is null until an hour has been seen."""
+    """`sinks`: health and cursor by name. Times are UTC.
+
+    `left` (bytes) and `hours_left` are until taps and scans are refused; the latter is null for the first hour.
+    """
     with closing(database.reader()) as connection:
         return _report(connection, space, intake, sinks, drivers)
 
@@ -37,6 +40,7 @@ def _report(
 ) -> dict[str, Any]:
     clock = intake.clock
     now = intake.journal.elapsed(clock.instant())
+    left = space.left(connection) - space.reserve
     claimed = sum(len(spot.held) for spot in intake.floor.values())
     return {
         "journal": intake.journal.id,
@@ -45,7 +49,13 @@ def _report(
         "space": {
             "used": used(space.data),
             "capacity": space.capacity,
-            "hours_left": _hours_left(connection, now, space.left(connection) - space.reserve),
+            "left": max(0, left),
+            "hours_left": _hours_left(connection, now, left),
+        },
+        "writer": {
+            "commits": intake.commits.count,
+            "seconds": round(intake.commits.seconds, 3),
+            "at_work_seconds": round(intake.commits.at_work(clock.instant()), 3),
         },
         "held": journal.held_scans(connection) + claimed,
         "sinks": {name: _sink(connection, name, now, *sink) for name, sink in sinks.items()},

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from edge.health import DriverHealth
+from edge.journald import about
 from edge.model import Reading, Ready
 from edge.ports import DeviceLost, Driver, Emit
 
@@ -49,22 +50,22 @@ async def supervise(
         if health.state == "lost":
             reason, health.reason = health.reason, ""
             health.state, health.since = "ok", now()
-            log.warning("%s: recovered", health.driver)
+            log.warning("%s: recovered", health.driver, extra=about(driver=health.driver, state="ok"))
             await report("device.recovered", reason)
 
     while True:
-        if not await _first(running := asyncio.ensure_future(_ended(driver, health.driver, passing)), restart):
-            log.info("%s: is started again", health.driver)
+        if not await _first(running := asyncio.ensure_future(_ended(driver, health, passing)), restart):
+            log.info("%s: is started again", health.driver, extra=about(driver=health.driver))
             pause = FIRST
             continue
         reason = running.result()
         if reason is None:
             health.state, health.since, health.reason = "done", now(), ""
-            log.info("%s: done", health.driver)
+            log.info("%s: done", health.driver, extra=about(driver=health.driver, state="done"))
             return
         if health.state != "lost":
             health.state, health.since, health.reason = "lost", now(), reason
-            log.warning("%s: lost: %s", health.driver, reason)
+            log.warning("%s: lost: %s", health.driver, reason, extra=about(driver=health.driver, state="lost"))
             await report("device.lost", reason)
         await _first(asyncio.ensure_future(sleep(pause)), restart)
         pause = min(pause * 2, LONGEST)
@@ -84,8 +85,8 @@ async def _first(work: asyncio.Future[_T], restart: asyncio.Event) -> bool:
             await asyncio.wait((work,))
 
 
-async def _ended(driver: Driver, name: str, emit: Emit) -> str | None:
-    """Runs it until it ends; why it did, None if it is done."""
+async def _ended(driver: Driver, health: DriverHealth, emit: Emit) -> str | None:
+    """Runs it until it ends; why it did, None if it is done. Of a fault where it was, but not at each try again."""
     try:
         await driver.run(emit)
     except DeviceLost as error:
@@ -96,6 +97,7 @@ async def _ended(driver: Driver, name: str, emit: Emit) -> str | None:
             raise
         return "fault: what it waited for was cancelled"
     except Exception as error:  # a driver is somebody's first file here
-        log.exception("%s: a fault in the driver", name)
+        if health.state != "lost":
+            log.exception("%s: a fault in the driver", health.driver, extra=about(driver=health.driver))
         return f"fault: {type(error).__name__}"
     return None

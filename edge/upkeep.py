@@ -12,9 +12,12 @@ from edge import directory, erasure, journal
 from edge.database import Database, Full, shrink
 from edge.intake import Batch, Intake
 from edge.journal import STEP, Boot
+from edge.journald import about
 from edge.space import ERASED, Space
 
 log = logging.getLogger(__name__)
+
+_CLOCK = ("no longer synchronised", "right now")
 
 EVERY = 10.0
 """Seconds between two looks."""
@@ -44,7 +47,8 @@ class Upkeep:
             self.stirred.clear()
             ok = self.intake.clock.ok()
             if ok != was_ok:
-                log.warning("the clock is %s", "right now" if ok else "no longer synchronised")
+                state = "ok" if ok else "unsynchronised"
+                log.warning("the clock is %s", _CLOCK[ok], extra=about(clock="system", state=state))
             was_ok = ok
             waits = False
             with suppress(Full):

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import Any
 
 import msgspec
 from paho.mqtt.packettypes import PacketTypes
@@ -30,9 +31,11 @@ from edge.database import Full
 from edge.envelope import timestamp
 from edge.intake import FULL, Batch, Intake
 from edge.journal import PUSHED, Stored
+from edge.journald import about
 from edge.ports import Unavailable
 from sync import mqtt
 from sync.forwarder import Delivery
+from sync.heartbeat import Pulse, beat
 from sync.mqtt import Connection, Message, Server
 
 log = logging.getLogger(__name__)
@@ -83,7 +86,10 @@ def next_push(first: float, after: float) -> float:
 
 
 class Cart:
-    """The broker of the shoppers' apps. `nudge` is called when the platform says that there are changes."""
+    """The broker of the shoppers' apps. `nudge` is called when the platform says that there are changes.
+
+    `pulse`: what the heartbeat tells; None: there is none.
+    """
 
     name = "cart"
 
@@ -96,6 +102,7 @@ class Cart:
         max_age: float,
         intake: Intake,
         nudge: Callable[[], None],
+        pulse: Pulse | None = None,
     ) -> None:
         self.unknown_acks = 0
         self._server = server
@@ -105,6 +112,7 @@ class Cart:
         self._max_age = max_age
         self._intake = intake
         self._nudge = nudge
+        self._pulse = pulse
         self._connection: Connection | None = None
         self._cursor = 0
         self._round_at = -inf
@@ -131,16 +139,19 @@ class Cart:
             await connection.subscribe(self._changes)
             status = connection.publish(will[0], self._status("online", since), retain=True)
             await connection.answer(status)
-            log.info("cart: connected to %s:%d", self._server.host, self._server.port)
+            log.info("cart: connected to %s:%d", self._server.host, self._server.port, extra=about(sink="cart"))
             connection.lost.add_done_callback(lambda _: wake.set())
             self._connection, self._round_waits = connection, True
             hearing = asyncio.create_task(self._hear(connection, inbox))
             hearing.add_done_callback(partial(_ended, connection))
+            beating = asyncio.create_task(self._beat(connection, since))
+            beating.add_done_callback(_silent)
             try:
                 yield
             finally:
                 self._connection = None
                 hearing.cancel()
+                beating.cancel()
                 if not connection.lost.done():
                     connection.publish(*will, retain=True)
 
@@ -283,8 +294,15 @@ class Cart:
             CorrelationData=str(uuid.UUID(bytes=push.id)).encode(),
         )
 
-    def _status(self, state: str, since: str) -> bytes:
-        return msgspec.json.encode({"state": state, "version": self._version, "since": since})
+    async def _beat(self, connection: Connection, since: str) -> None:
+        def say(health: dict[str, Any]) -> None:
+            connection.mention(f"{self._own}/status", self._status("online", since, **health))
+
+        if self._pulse:
+            await beat(self._pulse, say)
+
+    def _status(self, state: str, since: str, **more: Any) -> bytes:
+        return msgspec.json.encode({"state": state, "version": self._version, "since": since, **more})
 
     def _now(self) -> float:
         return self._intake.journal.elapsed(self._intake.clock.instant())
@@ -295,6 +313,12 @@ def _ended(connection: Connection, hearing: asyncio.Task[None]) -> None:
     if not hearing.cancelled() and (error := hearing.exception()):
         log.error("cart: a fault while taking an ack", exc_info=error)
         connection.over(Unavailable("a fault while taking an ack"))
+
+
+def _silent(beating: asyncio.Task[None]) -> None:
+    """What is pushed matters more than how we are."""
+    if not beating.cancelled() and (error := beating.exception()):
+        log.error("cart: a fault in the heartbeat, which has stopped", exc_info=error)
 
 
 async def _refusal(connection: Connection, answer: asyncio.Future[int]) -> int | None:

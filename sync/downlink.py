@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from edge.directory import Page
+from edge.journald import about
 from edge.ports import Unavailable
 from sync.backoff import Backoff
 from sync.platform import Platform
@@ -69,12 +70,12 @@ class Downlink:
                     pass
             except Unavailable as error:
                 if self.reachable is not False:
-                    log.warning("feed: %s", error)
+                    log.warning("feed: %s", error, extra=about(feed="platform", state=error.state))
                 self.reachable = False
                 await self._backoff.wait(error)
                 continue
             if not self.reachable:
-                log.info("feed: up to date")
+                log.info("feed: up to date", extra=about(feed="platform", state="ok"))
             self.reachable = True
             self._backoff.succeeded()
             try:

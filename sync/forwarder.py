@@ -19,6 +19,7 @@ from edge.database import Database, Full
 from edge.health import SinkHealth, SinkState
 from edge.intake import Batch, Intake
 from edge.journal import Stored, cursor_of, last_seq
+from edge.journald import about
 from edge.ports import Unavailable
 from sync.backoff import Backoff
 
@@ -119,8 +120,9 @@ class Forwarder:
 
     async def _put_aside(self, delivery: Delivery) -> None:
         """Kept before the cursor passes them. A full disk waits: nothing accepted is dropped."""
-        for seq, reason in delivery.aside:
-            log.error("%s: event %d is put aside: %s", self.sink.name, seq, reason)
+        name = self.sink.name
+        for seq, _ in delivery.aside:  # the reason is the other side's words, which may name a customer
+            log.error("%s: event %d is put aside; `cartwire rejected list` says why", name, seq, extra=about(sink=name))
 
         try:
             seq = max(self.cursor, delivery.seq)
@@ -142,6 +144,7 @@ class Forwarder:
         if state == "ok":
             self.backoff.succeeded()
         if state != self.health.state:
-            log.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s %s", self.sink.name, state, reason)
+            name, level = self.sink.name, logging.INFO if state == "ok" else logging.WARNING
+            log.log(level, "%s: %s %s", name, state, reason, extra=about(sink=name, state=state))
             self.health.since = self._intake.clock.now().time
         self.health.state, self.health.reason = state, reason

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
+from edge.journald import about
 from edge.ports import Unavailable
 from sync import tls as certificates
 from sync.apart import Apart
@@ -88,7 +89,7 @@ class Line:
             if lost.done():
                 raise self._refused(lost.result())
             self._say(True)
-            log.info("the line to the platform: %s", await lost or _CLOSED)
+            await lost  # a server may close what is idle, each time; that it cannot be had again would be a cut
         finally:
             transport.abort()
 
@@ -133,7 +134,8 @@ class Line:
         """Logs transitions only."""
         self.reason = reason
         if up != self.up:
-            log.log(logging.INFO if up else logging.WARNING, "the line to the platform: %s", reason or "up")
+            level, state = (logging.INFO, "ok") if up else (logging.WARNING, "unavailable")
+            log.log(level, "the line to the platform: %s", reason or "up", extra=about(line="platform", state=state))
             again, self.up, self.since = self.up is False, up, self.now()
             if again:
                 self.returned()

@@ -103,6 +103,11 @@ class Connection:
             raise Unavailable(f"the broker is gone: {paho.error_string(info.rc)}")
         return self._expect(info.mid)
 
+    def mention(self, topic: str, payload: bytes) -> None:
+        """Publishes at QoS 0, retained: nobody answers, and nothing waits. Not on a connection that is over."""
+        if not self.lost.done():
+            self._client.publish(topic, payload, qos=0, retain=True)
+
     async def subscribe(self, topic: str) -> None:
         """Subscribes at QoS 1. Raises Unavailable if the broker does not grant it."""
         rc, mid = self._client.subscribe(topic, 1)

@@ -92,7 +92,7 @@ class Uplink:
         self._reader: sqlite3.Connection | None = None
         self._answered = instant()
         self._in_a_row: list[int] = []
-        self._stop = ""
+        self._stop = False
 
     @asynccontextmanager
     async def connected(self, _: asyncio.Event) -> AsyncIterator[None]:
@@ -114,9 +114,13 @@ class Uplink:
         return self._ready.events
 
     async def deliver(self, events: list[Stored]) -> Delivery:
-        if stop := self._stop:
-            self._stop = ""
-            raise Unavailable(f"the platform rejects event after event: {stop}", retry_after=REFUSED, state="stopped")
+        if self._stop:
+            self._stop = False
+            raise Unavailable(
+                "the platform rejects event after event; `cartwire rejected list` says why",
+                retry_after=REFUSED,
+                state="stopped",
+            )
         ready, self._ready = self._ready, None
         if ready is None or ready.events is not events:
             ready = self._pack(events[: self._size])
@@ -206,7 +210,7 @@ class Uplink:
             if event.seq not in self._in_a_row:
                 self._in_a_row.append(event.seq)
             if len(self._in_a_row) == _IN_A_ROW:
-                back, self._in_a_row, self._stop = tuple(self._in_a_row), [], reason
+                back, self._in_a_row, self._stop = tuple(self._in_a_row), [], True
                 break
         return Delivery(event.seq, tuple(refused), back, tuple(taken))
 

@@ -7,8 +7,11 @@ seen by what may be there: the pseudonyms, in the same places.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+import tarfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,6 +127,23 @@ def answers(day: Counter) -> Iterator[tuple[str, str]]:
         full = [*command(words[0], day.store.config), *words[1:]]
         done = subprocess.run(full, capture_output=True, text=True, timeout=60, check=False)
         yield " ".join(words), done.stdout + done.stderr
+    yield "support-bundle", bundled(day)
+
+
+def bundled(day: Counter) -> str:
+    """Return all that a technician sends, the daemon's log as the machine's journal has it included."""
+    store, name = day.store, f"bundle-{time.monotonic_ns()}.tar.gz"
+    journalctl = store.folder / "bin" / "journalctl"
+    journalctl.parent.mkdir(exist_ok=True)
+    journalctl.write_text(f"#!/bin/sh\ncat {store.log}\n")
+    journalctl.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{journalctl.parent}:{os.environ['PATH']}"}
+    full = [*command("support-bundle", store.config), name]
+    done = subprocess.run(
+        full, capture_output=True, text=True, timeout=200, check=True, cwd=store.folder, env=environment
+    )
+    with tarfile.open(store.folder / name) as archive:
+        return done.stdout + "".join(archive.extractfile(entry).read().decode() for entry in archive)  # type: ignore[union-attr]
 
 
 def test_nothing_raw_stands_anywhere_after_a_day_of_everything(
@@ -133,7 +153,7 @@ def test_nothing_raw_stands_anywhere_after_a_day_of_everything(
     ended.callback(listener.close)
     store, setup = day.store, day.store.setup_code()
     shopping(day)
-    platform.fault("/v1/events", "reject", 1, types=["cartwire.customer.identified.v1"])
+    platform.fault("/v1/events", "reject", 40, types=["cartwire.customer.identified.v1"], body="c-1 is unknown here")
     cookies = staff_at_work(day)
     day.broker.kill()
     day.visit(BAND, 3)
@@ -174,8 +194,12 @@ def test_nothing_raw_stands_anywhere_after_a_day_of_everything(
         found += needles.in_texts("a request to the platform", [name["path"]])
     assert found == []
     people = [word for _, display, _ in SHOPPERS.values() for word in (display,)] + ["c-1", "c-2", "k-1", "k-2"]
-    quiet = store.log.read_text().replace(setup, "") + dict(said)["/metrics"]
-    assert words_in(quiet, *people) == [], "a person in the log or the metrics"
+    quiet = store.log.read_text().replace(setup, "") + dict(said)["/metrics"] + dict(said)["support-bundle"]
+    assert words_in(quiet, *people) == [], "a person in the log, the metrics or the bundle"
+    known = re.compile("|".join(pseudonym("nfc", uid) for uid in (BAND, OTHER, NAMELESS, DESK)))
+    assert known.search(dict(said)["support-bundle"]) is None, "not even a pseudonym"
+    assert setup not in dict(said)["support-bundle"]
+    assert "Fatal Python error: Aborted" in dict(said)["support-bundle"], "the log is in it"
     visible = Needles({"a pseudonym": [pseudonym("nfc", BAND)]})
     assert list(visible.in_files(store.data)), "the search finds nothing at all"
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
+import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.health import Trouble, TroubleCode
+from edge.kiosk import metrics
 from peers.process import until
 from peers.store import Store, pseudonym
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import Platform
     from peers.app import App
     from peers.brokers import Mosquitto
@@ -33,6 +41,101 @@ def figures(store: Store) -> dict[tuple[str, ...], float]:
         for family in families
         for sample in family.samples
     }
+
+
+TOLD = {
+    "version": "info",
+    "journal": "info",
+    "seq": "journal_seq",
+    "held": "held_scans",
+    "pages": "pages_open",
+    "trouble": "trouble",
+    "refused": "trouble",
+    "readings.*": "readings_total",
+    "clock.ok": "clock_synchronised",
+    "space.used": "space_used_bytes",
+    "space.capacity": "space_capacity_bytes",
+    "space.left": "space_left_bytes",
+    "space.hours_left": "space_left_hours",
+    "writer.commits": "commits_total",
+    "writer.seconds": "commit_seconds_total",
+    "writer.at_work_seconds": "commit_at_work_seconds",
+    "line.up": "line_up",
+    "line.since": "line_since_seconds",
+    "feed.reachable": "feed_reachable",
+    "feed.age_seconds": "feed_age_seconds",
+    "sinks.*.state": "sink_state",
+    "sinks.*.since": "sink_state_since_seconds",
+    "sinks.*.queued": "sink_queued_events",
+    "sinks.*.oldest_seconds": "sink_oldest_seconds",
+    "sinks.*.unconfirmed": "sink_unconfirmed_items",
+    "sinks.*.rejected": "sink_rejected_events",
+    "sinks.*.unknown_acks": "unknown_acks_total",
+    "drivers.*.driver": "driver_state",
+    "drivers.*.state": "driver_state",
+    "drivers.*.since": "driver_state_since_seconds",
+    "drivers.*.skipped": "driver_skipped_total",
+}
+"""Of what `status` says, in which metric it is."""
+WORDS = {"clock.bootid", "line.reason", "sinks.*.reason", "drivers.*.reason"}
+"""What is for people, or no figure."""
+NOT_YET = {"space_left_hours"}
+"""What needs an hour to be known."""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[str]:
+    """Yield where in a status something stands; names of sinks, drivers and kinds of readings as a star."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.*" if path in ("sinks", "readings") else f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, f"{path}.*")
+    else:
+        yield path
+
+
+def health(store: Store) -> dict[str, Any]:
+    """Return what `/healthz` says, nothing while nobody answers."""
+    with suppress(OSError):
+        said: dict[str, Any] = json.loads(store.page("/healthz")[2])
+        return said
+    return {}
+
+
+def test_all_that_the_status_says_is_a_metric(store: Store, platform: Platform) -> None:
+    """What is new there needs a metric, or a word here why it needs none."""
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    found = set(leaves(store.status()))
+    assert found - WORDS == TOLD.keys(), "status and metrics differ"
+    assert found >= WORDS
+    names = {name for name, *_ in figures(store)}
+    assert set(TOLD.values()) - names <= NOT_YET
+    page = (Path(__file__).parent.parent / "docs" / "operate.md").read_text()
+    assert [name for name in names | NOT_YET if f"`{name}`" not in page] == [], "each is explained"
+    assert set(re.findall(r"cartwire_(\w+?)(?:[=\[{ )`<>]|$)", page, re.MULTILINE)) <= names | NOT_YET
+
+
+@pytest.mark.parametrize("code", get_args(TroubleCode))
+def test_each_trouble_that_healthz_may_have_is_a_metric(code: TroubleCode) -> None:
+    """Also while the daemon has nothing else to tell."""
+    said = metrics.render(Trouble(code, "why"), {})
+    assert "cartwire_up 0.0" in said
+    troubles = dict(re.findall(r'^cartwire_trouble\{code="(\w+)"\} ([01])', said, re.MULTILINE))
+    assert troubles == {each: str(int(each == code)) for each in get_args(TroubleCode)}
+
+
+def test_healthz_and_metrics_say_the_same(store: Store) -> None:
+    """All readers are lost."""
+    store.fifos.clear()
+    store.configure([{"kind": "serialport", "read_point": "till-1", "path": "/nowhere"}])
+    store.start()
+    until(lambda: health(store).get("code") == "readers", store.tail, 20)
+    assert health(store) == {"ok": False, "code": "readers", "reason": "lost: serialport@till-1"}
+    found = figures(store)
+    assert (found["up",], found["trouble", "readers"], found["trouble", "disk"]) == (0, 1, 0)
 
 
 def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosquitto) -> None:
@@ -68,6 +171,9 @@ def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosq
     assert found["readings_total", "scans"] == 4
     assert found["readings_total", "taps"] == 1
     assert found["up",] == 1
+    assert found["commits_total",] > 4
+    assert 0 < found["commit_seconds_total",] < 60
+    assert 0 < found["space_left_bytes",] < 2e9
     assert found["sink_queued_events", "platform"] >= 1
     assert found["sink_queued_events", "cart"] == 0
     assert found["driver_state", "replay@till-1", "ok"] == 1

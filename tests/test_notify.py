@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -115,6 +116,9 @@ def test_a_writer_that_hangs_is_not_fed_for(
         store.scan(number)
     until(lambda: systemd.acts, "the watchdog to act", 30)
     assert store.page("/")[0] == 200
+    at_work = re.search(r"^cartwire_commit_at_work_seconds ([0-9.]+)$", store.page("/metrics")[2], re.MULTILINE)
+    assert at_work
+    assert float(at_work[1]) > 1, "the figures are told all the same"
     store.mend()
     fed(systemd)
     until(lambda: len(store.of("cart.item_added")) == 3, "what was scanned meanwhile")

@@ -7,8 +7,14 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from edge.health import DriverState, SinkState, TroubleCode
 
 ROOT = Path(__file__).parent.parent
+PAGES = ("operate.md", "recover.md")
 CARTWIRE = Path(sys.executable).with_name("cartwire")
 
 
@@ -39,6 +45,51 @@ def test_the_readme_names_no_command_that_is_not_there() -> None:
         assert set(re.findall(r"make ([a-z-]+)`", text)) <= targets
         for path in re.findall(r"\b((?:edge|drivers|sync|tests|config)/[\w/]+\.\w+)", text):
             assert (ROOT / path).exists(), path
+
+
+def typed(page: Path) -> list[str]:
+    """Return the command lines and phrases of a page that are set as code, each on one line."""
+    text = page.read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.partition("#")[0] for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    phrases = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return lines + [" ".join(phrase.split()) for phrase in phrases]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_commands_that_a_page_names_are_there(name: str) -> None:
+    """With these options; and so are the units, the files, and what it links to."""
+    there = {command: said(command) for command in commands()}
+    page = ROOT / "docs" / name
+    found = 0
+    for line in typed(page):
+        for command, rest in re.findall(r"(?<![-/\w])cartwire ([a-z][a-z-]*)([^|;&]*)", line):
+            if re.search(r"(-u|--unit|restart|stop|start) cartwire", line):
+                continue  # the unit of this name
+            assert command in there, line
+            assert set(re.findall(r"--[a-z-]+", rest)) <= set(re.findall(r"--[a-z-]+", there[command])), line
+            found += 1
+        for unit in re.findall(r"\bcartwire[a-z-]*\.(?:service|timer|path)", line):
+            assert (ROOT / "systemd" / unit).exists(), line
+        for path in re.findall(r"(?<![/\w])(?:systemd|tests|config|edge|sync)/[\w./-]+\w", line):
+            assert (ROOT / path).exists(), line
+    assert found > 3
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page if not path else page.parent / path
+        assert target.exists(), link
+        heads = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+        assert not anchor or anchor in slugs, link
+
+
+def test_each_state_is_explained() -> None:
+    """What `/healthz`, the heartbeat and `status` may say stands in the page for those who read it."""
+    page = (ROOT / "docs" / "operate.md").read_text()
+    for code in (*get_args(TroubleCode), *(set(get_args(SinkState)) - {"ok"}), *(set(get_args(DriverState)) - {"ok"})):
+        assert re.search(rf"`[^`]*\b{code}`", page), code
+    told = re.findall(r"`([a-z]+:[a-z]+)`", (ROOT / "sync" / "asyncapi.yaml").read_text())
+    assert {f"`{each}`" for each in told if each != "what:state"} <= set(re.findall(r"`[^`]+`", page))
 
 
 def test_nobody_else_claims_our_packages() -> None:

@@ -99,7 +99,7 @@ def test_a_day_is_as_the_documents_say(
     ear.say("cartwire/v1/stores/gangnam/changes", "pull the changes now")
     until(store.settled, lambda: f"nothing waits: {store.status()}", 30)
     store.kill()
-    until(lambda: len(ear.on("status")) == 4, "online, offline, online, and the Will", 30)
+    until(lambda: len(ear.told("status", "status")) == 4, "online, offline, online, and the Will", 30)
     told = platform.events()  # the gateway's own copies are blanked after the erasure
     assert [event["id"] for event in told] == [event["id"] for event in store.events()]
 
@@ -120,7 +120,7 @@ def test_a_day_is_as_the_documents_say(
     items = [event["data"] for event in platform.of("cart.item_added")]
     assert {item["symbology"] for item in items} == {"EAN13", "QR", None}
     assert {"value": "0.512", "kind": "weight"} in [item.get("in_store") for item in items]
-    assert [json.loads(each.payload)["state"] for each in ear.on("status")] == ["online", "offline"] * 2
+    assert [said["state"] for said in ear.told("status", "status")] == ["online", "offline"] * 2
     assert len(ear.on("items")) == len(ear.on("acks")) == 7
     assert len(ear.on("changes")) == 1
 

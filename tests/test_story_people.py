@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from bands import BAND
-from counter import gtin
+from counter import PEOPLE, gtin
 from peers.process import until
 from peers.staff import Staff
+from peers.store import command
 
 if TYPE_CHECKING:
     from counter import Counter
@@ -81,3 +83,28 @@ def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) ->
     counter.store.ready()
     until(counter.store.settled, "all to be confirmed")
     assert len(counter.of("cart.item_removed")) == 1
+
+
+def test_the_only_manager_has_forgotten_the_pin(counter: Counter) -> None:
+    """Whoever has the machine voids all of them: who is logged in is out, and the shop goes on."""
+    store, manager, clerk = counter.store, counter.staff["manager"], counter.staff["clerk"]
+    clerk.does("getFloor")
+    done = subprocess.run(command("reset-staff", store.config), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "cartwire: reset-staff: there is no terminal to ask at; say --yes\n")
+    clerk.does("getFloor")
+    said = store.command("reset-staff", "--yes").stdout
+    assert re.match(
+        r"\d+ may not log in any more\. Open http://127\.0\.0\.1:\d+/: the setup code is \d{4} \d{4}$", said
+    )
+    assert clerk.ask("getFloor").status == 401
+    assert manager.try_in(*PEOPLE["manager"]).code == "wrong-secret"
+    boss = Staff(store.port)
+    assert boss.does("getSession")["setup"] is True
+    boss.set_up(said.strip()[-9:], "boss", SECRET)
+    assert boss.does("getPeople")["people"] == [{"name": "boss", "role": "manager"}]
+    assert said.strip()[-9:] not in store.log.read_text()
+    store.stop()
+    done = subprocess.run(
+        [*command("reset-staff", store.config), "--yes"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 3

@@ -100,7 +100,8 @@ class Fault:
 
     `status`: answered with `status`, `headers` and, if given, `body` · `reset`: closed without an answer · `swallow`:
     carried out, then closed without an answer · `stall`: carried out after `seconds` · `garbage`: 200 with the text
-    `body` or some HTML · `reject`: events whose id is in `ids` or type in `types` are `rejected` with `status`.
+    `body` or some HTML · `reject`: events whose id is in `ids` or type in `types` are `rejected` with `status`
+    and `body` as the detail.
     """
 
     path: str
@@ -400,7 +401,7 @@ class Platform:
         source, name = event.get("source"), event["id"]
         known = self.one("SELECT body FROM events WHERE source = ? AND id = ?", str(source), name)
         if reject and (name in reject.ids or event.get("type") in reject.types):
-            status, detail = reject.status or 422, "a planned fault"
+            status, detail = reject.status or 422, reject.body or "a planned fault"
         elif not isinstance(source, str):
             status, detail = 422, "without a source this cannot be told from others"
         elif known is None:

@@ -67,6 +67,21 @@ class Condition:
         return self._since[what][1]
 
 
+def in_short(condition: dict[str, Any]) -> dict[str, Any]:
+    """For those far away: whether all is well, and if not, what is in which state; nothing about anybody.
+
+    That the broker is not reached would be told over the broker, so that stands in no list.
+    """
+    troubles = [
+        f"{device['name']}:{device['state']}"
+        for device in condition["devices"]
+        if device["level"] == "bad" or (device["level"] == "warn" and device["kind"] != "broker")
+    ]
+    troubles += ["gateway:refuses"] if condition["trouble"] else []
+    health = "trouble" if troubles else "ok"
+    return {"health": health, "trouble": sorted(troubles), "queued": condition["queued"], "held": condition["held"]}
+
+
 def _server(name: str, sink: dict[str, Any], line: dict[str, Any] | None = None) -> dict[str, Any]:
     """Broker or platform; where the sink has not noticed yet that the line is cut, the line says so."""
     if line and line["up"] is False and sink["state"] in ("ok", "connecting", "unavailable"):

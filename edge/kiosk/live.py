@@ -57,6 +57,7 @@ class Live:
         self._status = status
         self._states = states
         self._stirred = asyncio.Event()
+        self._known = True
         self._made: tuple[int, dict[str, Any]] = (0, {})
 
     async def run(self) -> None:
@@ -82,8 +83,11 @@ class Live:
         try:
             self.report = await self._status()
         except DatabaseError as error:
-            log.warning("how all parts are is not known: %s", error)
+            if self._known:
+                log.warning("how all parts are is not known: %s", error)
+            self._known = False
         else:
+            self._known = True
             self._turn("status")
 
     def open(self, page: Page) -> None:

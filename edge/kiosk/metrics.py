@@ -6,30 +6,41 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from edge.envelope import milliseconds
-from edge.health import DriverState, SinkState
+from edge.health import DriverState, SinkState, Trouble, TroubleCode
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SINK_STATES, _DRIVER_STATES = get_args(SinkState), get_args(DriverState)
+_SINK_STATES, _DRIVER_STATES, _TROUBLES = get_args(SinkState), get_args(DriverState), get_args(TroubleCode)
 
 
-def render(status: dict[str, Any]) -> str:
-    """`status` as `cartwire status --json` prints it; empty while the daemon starts."""
-    return "".join(f"{line}\n" for line in _lines(status)) if status else ""
+def render(trouble: Trouble | None, status: dict[str, Any]) -> str:
+    """`trouble`: what `/healthz` says; `status`: what `cartwire status --json` prints, empty at the start."""
+    return "".join(f"{line}\n" for line in (*_health(trouble), *(_lines(status) if status else ())))
+
+
+def _health(trouble: Trouble | None) -> Iterator[str]:
+    yield from _family("up", "gauge", "Whether taps and scans are taken.", [(trouble is None, {})])
+    troubles = [(trouble is not None and trouble.code == code, {"code": code}) for code in _TROUBLES]
+    yield from _family("trouble", "gauge", "1 for the reason why they are not.", troubles)
 
 
 def _lines(status: dict[str, Any]) -> Iterator[str]:
     info = {key: status[key] for key in ("version", "journal")}
     yield from _family("info", "gauge", "Version and journal.", [(1, info)])
+    space, writer = status["space"], status["writer"]
     for name, text, value in (
-        ("up", "Whether taps and scans are taken.", status["trouble"] is None),
         ("journal_seq", "Newest row of the journal.", status["seq"]),
         ("clock_synchronised", "Whether the clock is right.", status["clock"]["ok"]),
         ("held_scans", "Scans that wait for their customer.", status["held"]),
-        ("space_used_bytes", "Bytes in the data folder.", status["space"]["used"]),
-        ("space_capacity_bytes", "Bytes there may be.", status["space"]["capacity"]),
+        ("space_used_bytes", "Bytes in the data folder.", space["used"]),
+        ("space_capacity_bytes", "Bytes there may be.", space["capacity"]),
+        ("space_left_bytes", "Bytes until taps and scans are refused.", space["left"]),
+        ("space_left_hours", "Hours until then at the last day's rate.", space["hours_left"]),
+        ("commit_at_work_seconds", "How long the commit at work has taken by now.", writer["at_work_seconds"]),
         ("pages_open", "Pages of staff that are open.", status["pages"]),
     ):
-        yield from _family(name, "gauge", text, [(value, {})])
+        yield from _family(name, "gauge", text, [] if value is None else [(value, {})])
+    yield from _family("commits_total", "counter", "Commits since the start.", [(writer["commits"], {})])
+    yield from _family("commit_seconds_total", "counter", "Seconds that they took.", [(writer["seconds"], {})])
     readings = [(count, {"what": what}) for what, count in status["readings"].items()]
     yield from _family("readings_total", "counter", "Readings since the start, and what was not kept.", readings)
     sinks = status["sinks"].items()
@@ -37,8 +48,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield from _family(name, "gauge", text, [(sink[key] or 0, {"sink": of}) for of, sink in sinks])
     states = [(sink["state"] == state, {"sink": of, "state": state}) for of, sink in sinks for state in _SINK_STATES]
     yield from _family("sink_state", "gauge", "1 for the state that a sink is in.", states)
-    since = [(milliseconds(sink["since"]) / 1000, {"sink": of}) for of, sink in sinks]
-    yield from _family("sink_state_since_seconds", "gauge", "When it came into it, in seconds since 1970.", since)
+    since = [(_seconds(sink), {"sink": of}) for of, sink in sinks]
+    yield from _family("sink_state_since_seconds", "gauge", _SINCE, since)
     yield from _platform(status)
     yield from _remote(status)
     unknown = [(sink["unknown_acks"], {"sink": of}) for of, sink in sinks if "unknown_acks" in sink]
@@ -51,11 +62,18 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         for state in _DRIVER_STATES
     ]
     yield from _family("driver_state", "gauge", "1 for the state that a driver is in.", drivers)
+    since = [(_seconds(driver), {"driver": driver["driver"]}) for driver in status["drivers"]]
+    yield from _family("driver_state_since_seconds", "gauge", _SINCE, since)
 
 
 def _platform(status: dict[str, Any]) -> Iterator[str]:
     if "line" in status:
-        yield from _family("line_up", "gauge", "Whether the platform is reached.", [(status["line"]["up"] is True, {})])
+        line = status["line"]
+        yield from _family("line_up", "gauge", "Whether the platform is reached.", [(line["up"] is True, {})])
+        yield from _family("line_since_seconds", "gauge", _SINCE, [(_seconds(line), {})])
+    if "feed" in status:
+        reachable = status["feed"]["reachable"] is True
+        yield from _family("feed_reachable", "gauge", "Whether the last pull came through.", [(reachable, {})])
     if (age := status.get("feed", {}).get("age_seconds")) is not None:
         yield from _family("feed_age_seconds", "gauge", "Seconds since the feed had nothing more.", [(age, {})])
 
@@ -71,12 +89,17 @@ def _remote(status: dict[str, Any]) -> Iterator[str]:
             yield from _family(f"remote_configuration_{name}", "gauge", text, [(value, {})])
 
 
+_SINCE = "When it came into it, in seconds since 1970."
 _SINK = (
     ("queued", "sink_queued_events", "Events that a sink does not have yet."),
     ("oldest_seconds", "sink_oldest_seconds", "Age of the oldest of these."),
     ("unconfirmed", "sink_unconfirmed_items", "Items that no app has confirmed."),
     ("rejected", "sink_rejected_events", "Events that were refused and put aside."),
 )
+
+
+def _seconds(part: dict[str, Any]) -> float:
+    return milliseconds(part["since"]) / 1000
 
 
 def _family(name: str, kind: str, text: str, samples: list[tuple[float, dict[str, str]]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from edge import settings
 from edge.clock import boottime
+from edge.health import Trouble
 from edge.kiosk import api, metrics, problems, shoppers, stream
 from edge.kiosk.call import LARGEST, Call
 from edge.kiosk.entry import Entry
@@ -78,14 +79,14 @@ def _operations(entry: Entry) -> list[tuple[str, str, str, _Operation]]:
 @asynccontextmanager
 async def serve(
     kiosk: settings.Kiosk,
-    trouble: Callable[[], str | None],
+    trouble: Callable[[], Trouble | None],
     status: Callable[[], Awaitable[dict[str, Any]]],
     shop: Callable[[], Shop | None],
     setup: SetupCode,
     tls: ssl.SSLContext | None = None,
     now: Callable[[], float] = boottime,
 ) -> AsyncIterator[None]:
-    """Serves the page; `/healthz`: 200, or 503 with the trouble; and `/metrics`.
+    """Serves the page; `/healthz`: 200, or 503 with the trouble and its code; and `/metrics`.
 
     `shop`: None until the gateway is there; then the API answers 503. Raises OSError if the address cannot be had.
     """
@@ -126,16 +127,17 @@ async def serve(
 
 
 def _add_public(
-    app: web.Application, trouble: Callable[[], str | None], status: Callable[[], Awaitable[dict[str, Any]]]
+    app: web.Application, trouble: Callable[[], Trouble | None], status: Callable[[], Awaitable[dict[str, Any]]]
 ) -> None:
     files, document = Files(HERE / "static"), Files(HERE)
 
     async def healthz(_: web.Request) -> web.Response:
-        reason = trouble()
-        return web.json_response({"ok": reason is None, "reason": reason}, status=503 if reason else 200)
+        found = trouble()
+        said = {"code": found.code, "reason": found.text} if found else {"code": None, "reason": None}
+        return web.json_response({"ok": found is None, **said}, status=503 if found else 200)
 
     async def prometheus(_: web.Request) -> web.Response:
-        text = metrics.render(await status())
+        text = metrics.render(trouble(), await status())
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def page(request: web.Request) -> web.StreamResponse:

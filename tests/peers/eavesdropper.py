@@ -42,6 +42,10 @@ class Eavesdropper:
         """Return what was heard on a channel of the document."""
         return [each for each in list(self.heard) if channel_of(each.topic) == channel]
 
+    def told(self, channel: str, message: str) -> list[dict[str, Any]]:
+        """Return what was heard there that is this message of the document, and no other."""
+        return [json.loads(each.payload) for each in self.on(channel) if not payload_misfit(message, each.payload)]
+
     def close(self) -> None:
         """Leave."""
         self._client.disconnect()
@@ -75,7 +79,7 @@ def misfits(heard: Delivery, protocol: str) -> Iterator[str]:
         yield f"{heard.topic}: {found}"
         return
     for operation in ASYNCAPI["operations"].values():
-        if operation["channel"]["$ref"].endswith(f"/{channel}"):
+        if any(each["$ref"] == f"#/channels/{channel}/messages/{name}" for each in operation["messages"]):
             binding = operation["bindings"]["mqtt"]
             if (heard.qos, heard.retain) != (binding["qos"], binding["retain"]):
                 yield f"{heard.topic}: QoS {heard.qos}, retained {heard.retain}"
