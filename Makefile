@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults bench bench-barcodes lint locales lock clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults bench bench-barcodes lint locales lock wheels wheel deb clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -67,6 +67,36 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/run.txt
 	uv pip compile -q pyproject.toml --extra all --group test --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/test.txt
+	uv pip compile -q pyproject.toml --extra all --constraint requirements/test.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/all.txt
+	uv pip compile -q --group wheels --constraint requirements/test.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/build.txt
+
+# A release, on Debian's own Python. `make wheels` fills dist/wheels, from which `make deb` makes the package; with
+# `make deb WHEELS=DIR`, a copy of that folder, nothing is downloaded.
+WHEELS = dist/wheels
+DEBIAN_PYTHON = /usr/bin/python3
+FROM_WHEELS = $(if $(filter-out dist/wheels,$(WHEELS)),--no-index --find-links $(WHEELS))
+
+.venv-build/ready: requirements/build.txt requirements/debian-deb.txt
+	./requirements/install-debian requirements/debian-deb.txt
+	$(DEBIAN_PYTHON) -m venv --clear .venv-build
+	.venv-build/$(PIP) $(FROM_WHEELS) --require-hashes -r requirements/build.txt
+	@touch $@
+
+wheels: dist/wheels/built.sha256
+
+dist/wheels/built.sha256: requirements/all.txt requirements/build.txt | .venv-build/ready
+	@echo "Getting and building the wheels (a minute) …"
+	.venv-build/bin/python release/wheels.py collect dist/wheels
+
+wheel: .venv-build/ready
+	rm -f dist/cartwire-*.whl
+	.venv-build/bin/python -m hatchling build --target wheel
+
+deb: $(WHEELS)/built.sha256 wheel
+	release/changelog > debian/changelog
+	DEB_RULES_REQUIRES_ROOT=no WHEELS=$(abspath $(WHEELS)) debian/rules clean binary
 
 .venv-run/ready: requirements/run.txt pyproject.toml
 	@echo "Making the environment for the demo (about half a minute, once) …"
@@ -84,4 +114,4 @@ lock:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-run
+	rm -rf .venv .venv-run .venv-build dist
