@@ -94,9 +94,8 @@ class Agent:
 
     def start(self, command: str) -> int:
         """Start a command of the shell and return its number."""
-        pid: int = self._channel.ask(
-            "guest-exec", path="/bin/bash", arg=["-c", command], **{"capture-output": True}
-        )["pid"]
+        more = {"capture-output": True}
+        pid: int = self._channel.ask("guest-exec", path="/bin/bash", arg=["-c", command], **more)["pid"]
         return pid
 
     def run(self, command: str, seconds: float = 120) -> Done:
@@ -109,7 +108,9 @@ class Agent:
 
         status = until(ended, lambda: f"the end of: {command}", seconds)
         assert status is not None
-        out, err = (base64.b64decode(status.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data"))
+        out, err = (
+            base64.b64decode(status.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data")
+        )
         return Done(status.get("exitcode", -status.get("signal", 0)), out, err)
 
     def say(self, command: str, seconds: float = 120) -> str:

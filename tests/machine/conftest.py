@@ -22,7 +22,11 @@ ROOT = Path(__file__).parents[2]
 def deb() -> Path:
     """The package of `make deb`, or the one that CARTWIRE_DEB names."""
     named = os.environ.get("CARTWIRE_DEB")
-    found = [Path(named)] if named else sorted((ROOT / "dist").glob("cartwire_*.deb"), key=lambda path: path.stat().st_mtime)
+    found = (
+        [Path(named)]
+        if named
+        else sorted((ROOT / "dist").glob("cartwire_*.deb"), key=lambda path: path.stat().st_mtime)
+    )
     assert found, "no package in dist/: make deb"
     return found[-1].absolute()
 

@@ -28,6 +28,7 @@ BESIDE = ("mosquitto",)
 CACHE = Path(__file__).parents[2] / "var/machine"
 ROOT_SIZE, DATA_SIZE = "4G", "512M"
 NETWORK = "[Match]\nName=en*\n[Network]\nDHCP=yes\n"
+DOWNLOAD = "chroot $1 apt-get install -q -y --download-only -o APT::Keep-Downloaded-Packages=true"
 AS_ROOT = () if os.getuid() == 0 else ("sudo",)
 
 
@@ -74,8 +75,7 @@ def _make(folder: Path, deb: Path) -> None:
     inside = (
         f"cp {deb} $1/tmp/cartwire.deb",
         # Kept, where mmdebstrap and apt would tidy up.
-        f"chroot $1 apt-get install -q -y --download-only -o APT::Keep-Downloaded-Packages=true"
-        f" /tmp/cartwire.deb {' '.join(BESIDE)}",
+        f"{DOWNLOAD} /tmp/cartwire.deb {' '.join(BESIDE)}",
         "rm $1/tmp/cartwire.deb",
         "echo store > $1/etc/hostname && echo 127.0.1.1 store >> $1/etc/hosts",
         "echo 'LABEL=data /var/lib/cartwire ext4 defaults,nofail 0 2' > $1/etc/fstab",

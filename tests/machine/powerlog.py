@@ -48,7 +48,7 @@ def entries(log: BinaryIO) -> Iterator[Write]:
 def replay(log: Path, disk: Path, rng: random.Random) -> str:
     """Write to `disk`, which is as it was at the log's start, what is there after the cut; say what was lost."""
     with log.open("rb") as source, disk.open("r+b") as target:
-        writes = [write for write in entries(source) if write.size and not write.flags & DISCARD or write.flags & FLUSH]
+        writes = [write for write in entries(source) if not write.flags & DISCARD]
         last = max((number for number, write in enumerate(writes) if write.flags & FLUSH), default=-1)
         after = writes[last + 1 :]
         kept = rng.sample(after, rng.choice((0, rng.randint(0, len(after)))))
@@ -56,4 +56,6 @@ def replay(log: Path, disk: Path, rng: random.Random) -> str:
             source.seek(write.at)
             target.seek(write.place)
             target.write(source.read(write.size))
-    return f"{disk.stem}: {len(writes)} writes, {len(after)} behind the last flush, {len(after) - len(kept)} of them lost"
+    return (
+        f"{disk.stem}: {len(writes)} writes, {len(after)} behind the last flush, {len(after) - len(kept)} of them lost"
+    )

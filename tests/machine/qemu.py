@@ -53,7 +53,9 @@ def _kvm(kernel: Path) -> bool:
 class Machine:
     """Boots from the disks in its folder; `kill` is the end of its power."""
 
-    def __init__(self, folder: Path, image: Image, *, stick: Path | None = None, forward: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, folder: Path, image: Image, *, stick: Path | None = None, forward: Iterable[tuple[int, int]] = ()
+    ) -> None:
         """Lay overlays on the image; `stick`: a third disk, only read; `forward`: ports here to ports inside."""
         self.folder = folder
         self._image, self._stick, self._forward = image, stick, list(forward)
@@ -101,7 +103,9 @@ class Machine:
         assert self._child is None or not self._child.running
         for name in ("qmp", "agent", "events", "serial", "card"):
             self.path(name).unlink(missing_ok=True)
-        self._child = Child(self._command(logged=logged, snapshot=snapshot, bare=bare, clock=clock), self.folder / "qemu.log")
+        self._child = Child(
+            self._command(logged=logged, snapshot=snapshot, bare=bare, clock=clock), self.folder / "qemu.log"
+        )
         try:
             self._qmp = qmp(self.path("qmp"))
             self._agent = Agent(self.path("agent"))
@@ -188,7 +192,7 @@ class Machine:
             words += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
         words += ["-device", "qemu-xhci,id=usb"]
         for device in [] if bare else DEVICES:
-            words += ["-device", ",".join([device["driver"], *(f"{key}={device[key]}" for key in device if key != "driver")])]
+            words += ["-device", json.dumps(device)]
         forward = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in self._forward)
         words += ["-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net,id=network"]
         for name in DISKS:

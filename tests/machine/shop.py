@@ -19,7 +19,7 @@ from machine.devices import Cards, SerialLine, Typing
 from machine.image import disk, image
 from machine.qemu import Machine
 from peers.app import App
-from peers.gtin import padded
+from peers.gtin import gtin13, padded
 from peers.guarded import CARTS, CONFIG
 from peers.process import free_port, until
 from peers.store import KEY, lines, pseudonym, secret
@@ -44,6 +44,11 @@ kind = "serialport"
 read_point = "till-1"
 path = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_1950g-if00-port0"
 """
+KEYS = {
+    "cart": 'ca_file = "ca.pem"\ncert_file = "gw.pem"\nkey_file = "credentials/gw.key"',
+    "platform": 'ca_file = "ca.pem"\npoll = "5s"\njitter = "1s"',
+}
+"""What `cartwire init` does not ask for."""
 BROKER = """
 set -e
 apt-get install -y -q mosquitto
@@ -116,8 +121,10 @@ class Shop:
         """Do what a technician does with a bare machine and a stick."""
         say = self.machine.say
         say("mount -o ro LABEL=stick /media && udevadm settle")
-        say(f"echo 'server {HERE} port {self.time.port} iburst minpoll 1 maxpoll 2' > /etc/chrony/sources.d/t.sources"
-            " && chronyc reload sources")
+        say(
+            f"echo 'server {HERE} port {self.time.port} iburst minpoll 1 maxpoll 2' > /etc/chrony/sources.d/t.sources"
+            " && chronyc reload sources"
+        )
         say("cd /media && apt-get install -y -q ./cartwire_*.deb", 600)
         say(BROKER, 300)
         say(
@@ -128,11 +135,11 @@ class Shop:
         for name in ("ca.pem", "gw.pem"):
             say(f"install -m 644 /media/gateway/{name} /etc/cartwire/{name}")
         say("install -m 600 /media/gateway/gw.key /etc/cartwire/credentials/gw.key")
-        tls = 'ca_file = "ca.pem"\\ncert_file = "gw.pem"\\nkey_file = "credentials/gw.key"\\n'
-        say(f"sed -i 's|^\\[cart\\]$|&\\n{tls}|; s|^\\[platform\\]$|&\\nca_file = \"ca.pem\"\\npoll = \"5s\"\\njitter = \"1s\"|'"
-            " /etc/cartwire/edge.toml")
-        say(f"cat >> /etc/cartwire/edge.toml <<'END'\n{READERS}\nEND")
-        say("systemctl enable --now cartwire")
+        text = say("cat /etc/cartwire/edge.toml") + READERS
+        for head, keys in KEYS.items():
+            text = text.replace(f"[{head}]\n", f"[{head}]\n{keys}\n")
+        say(f"cat > /etc/cartwire/edge.toml <<'END'\n{text}END")
+        say("systemctl start cartwire")
 
     def keep(self) -> None:
         """Keep the machine and the platform as they are now."""
@@ -190,9 +197,7 @@ class Shop:
         """Return the journal's events, or those of these types."""
         full = {f"cartwire.{name}.v1" for name in types}
         return [
-            event
-            for event in lines(self.machine.say("cartwire events --json"))
-            if not full or event["type"] in full
+            event for event in lines(self.machine.say("cartwire events --json")) if not full or event["type"] in full
         ]
 
     def named(self, type: str) -> set[str]:
@@ -256,9 +261,9 @@ class Shop:
         """
         typing = Typing(self.machine.qmp)
         for _ in range(TRIES):
-            code = padded(typing.scan(number))
+            typing.scan(number)
             with suppress(AssertionError):
-                until(lambda: code in app.cart, "the item", 15)
+                until(lambda: padded(gtin13(number)) in app.cart, "the item", 15)
                 return
         raise AssertionError(f"{TRIES} times typed, and never read")
 
@@ -283,6 +288,7 @@ class Shop:
         shutil.copytree(CONFIG / "mosquitto", broker)
         gateway.mkdir()
         shutil.copy(deb, content)
+        shutil.copy(Path(__file__).with_name("radio.py"), content)
         shutil.copy(self.authority.ca, broker / "gateways-ca.pem")
         shutil.copy(self.authority.certificate, broker / "broker.pem")
         shutil.copy(self.authority.key, broker / "broker.key")

@@ -55,10 +55,12 @@ def test_a_stop_takes_what_is_in_flight_along_and_a_restart_keeps_who_stands_the
     for number in range(10, 30):
         line.scan(number)
     until(lambda: app.cart, "the first items", PATIENCE)
-    seconds = float(shop.machine.say(
-        "s=$(cut -d' ' -f1 /proc/uptime); systemctl stop cartwire; e=$(cut -d' ' -f1 /proc/uptime); echo $e - $s"
-        " | awk '{print $1 - $3}'"
-    ))
+    seconds = float(
+        shop.machine.say(
+            "s=$(cut -d' ' -f1 /proc/uptime); systemctl stop cartwire; e=$(cut -d' ' -f1 /proc/uptime); echo $e - $s"
+            " | awk '{print $1 - $3}'"
+        )
+    )
     assert seconds < 5
     assert shop.unit("cartwire", "Result") == "success"
     before = shop.events("cart.item_added")

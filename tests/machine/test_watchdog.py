@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WATCHDOG = 30.0
 """Seconds; as the unit has it."""
 PATIENCE = 60.0
-STUCK = '''
+STUCK = """
 import asyncio, pathlib, time
 from dataclasses import dataclass
 from edge.model import Ready
@@ -31,7 +31,7 @@ class Driver:
         pathlib.Path("/var/lib/cartwire/stuck").unlink()
         while True:
             time.sleep(1)
-'''
+"""
 """Somebody's first driver: it holds up the loop, and the loop alone."""
 
 
@@ -44,7 +44,7 @@ def test_a_loop_that_hangs(shop: Shop) -> None:
     say = shop.machine.say
     packages = say("dirname $(dirname $(find /opt/cartwire -path '*/drivers/replay.py'))").strip()
     say(f"cat > {packages}/drivers/stuck.py <<'END'{STUCK}END")
-    say("printf '[[driver]]\\nkind = \"stuck\"\\nread_point = \"till-9\"\\n' >> /etc/cartwire/edge.toml")
+    say('printf \'[[driver]]\\nkind = "stuck"\\nread_point = "till-9"\\n\' >> /etc/cartwire/edge.toml')
     say("systemctl restart cartwire")
     shop.ready()
     shop.tap(BAND)
