@@ -55,7 +55,7 @@ def image(deb: Path) -> Image:
 
 def disk(path: Path, size: str, content: Path | None = None, label: str = "") -> None:
     """Make a disk with a file system on it, and in that what is in a folder."""
-    options = ["-q", "-F", "-t", "ext4", "-L", label, *(["-d", content] if content else [])]
+    options: list[str | Path] = ["-q", "-F", "-t", "ext4", "-L", label, *(("-d", content) if content else ())]
     said(*(AS_ROOT if content else ()), "mke2fs", *options, path, size)
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from machine.channel import Agent, Channel, Done, qmp
 from machine.image import said
@@ -27,6 +27,7 @@ DEVICES = (
     {"driver": "usb-ccid", "id": "reader", "bus": "usb.0"},
     {"driver": "ccid-card-passthru", "id": "slot", "bus": "reader.0", "chardev": "card"},
 )
+LINE = {"driver": "usb-serial", "id": "line", "bus": "usb.0", "chardev": "serial", "serial": "1950g"}
 KERNEL = "root=LABEL=root rw console=ttyS0 quiet mitigations=off nokaslr"
 
 
@@ -108,11 +109,10 @@ class Machine:
         )
         try:
             self._qmp = qmp(self.path("qmp"))
+            self.cable(plugged=not bare)
             self._agent = Agent(self.path("agent"))
             self._agent.wait()
             self.plug_line()
-            if bare:
-                self.cable(plugged=False)
         except (AssertionError, OSError) as error:
             message = f"{error}\n{self._child.text()[-2000:]}\n{self.console()[-3000:]}"
             raise AssertionError(message) from error
@@ -138,11 +138,11 @@ class Machine:
     def plug_reader(self) -> None:
         """Plug the card reader in."""
         for device in DEVICES[1:]:
-            self.qmp.ask("device_add", **device)
+            self._plug(device)
 
     def plug_scanner(self) -> None:
         """Plug the scanner that is a keyboard in."""
-        self.qmp.ask("device_add", **DEVICES[0])
+        self._plug(DEVICES[0])
 
     def cable(self, *, plugged: bool) -> None:
         """Pull the network's cable, or plug it in."""
@@ -154,7 +154,11 @@ class Machine:
 
     def plug_line(self) -> None:
         """Plug the scanner on a serial line in."""
-        self.qmp.ask("device_add", driver="usb-serial", id="line", bus="usb.0", chardev="serial", serial="1950g")
+        self._plug(LINE)
+
+    def _plug(self, device: dict[str, str]) -> None:
+        arguments: dict[str, Any] = {**device}
+        self.qmp.ask("device_add", **arguments)
 
     def back(self, snapshot: str) -> None:
         """Let the disks of a machine that is off be as they were."""
@@ -180,7 +184,14 @@ class Machine:
         return {each["name"] for each in self.qmp.ask("qom-list", path="/machine/peripheral")}
 
     def _command(self, *, logged: bool, snapshot: str, bare: bool, clock: str) -> list[str]:
-        words = ["qemu-system-x86_64", "-M", "pc,i8042=off", *accelerator(self._image.kernel), "-m", MEMORY]
+        words: list[str | Path] = [
+            "qemu-system-x86_64",
+            "-M",
+            "pc,i8042=off",
+            *accelerator(self._image.kernel),
+            "-m",
+            MEMORY,
+        ]
         words += ["-smp", os.environ.get("CARTWIRE_CPUS", "1"), "-nodefaults", "-no-user-config", "-display", "none"]
         words += ["-kernel", self._image.kernel, "-initrd", self._image.initrd, "-append", KERNEL]
         words += ["-serial", f"file:{self.folder}/console", "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]

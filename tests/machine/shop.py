@@ -294,7 +294,7 @@ class Shop:
         shutil.copy(self.authority.key, broker / "broker.key")
         (broker / "apps.passwd").touch(0o600)
         for cart in CARTS:
-            words = ["mosquitto_passwd", "-b", broker / "apps.passwd", cart, f"password of {cart}"]
+            words: list[str | Path] = ["mosquitto_passwd", "-b", broker / "apps.passwd", cart, f"password of {cart}"]
             subprocess.run(words, check=True, timeout=60)
         certificate, key = self.authority.issue(NAME)
         shutil.copy(self.authority.ca, gateway / "ca.pem")
