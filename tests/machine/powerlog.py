@@ -2,7 +2,7 @@
 
 The log is dm-log-writes', which QEMU's blklogwrites keeps: a sector of its own says what it is, then entries, each a
 sector that names place and length, with the data behind. Durable is what was written before the last flush; of what
-came after, a disk may have kept any part in any order.
+came after, a disk may have kept any part.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def replay(log: Path, disk: Path, rng: random.Random) -> str:
         writes = [write for write in entries(source) if not write.flags & DISCARD]
         last = max((number for number, write in enumerate(writes) if write.flags & FLUSH), default=-1)
         after = writes[last + 1 :]
-        kept = rng.sample(after, rng.choice((0, rng.randint(0, len(after)))))
+        share = rng.choice((0.0, rng.random()))
+        kept = [write for write in after if rng.random() < share]
         for write in [*writes[: last + 1], *kept]:
             source.seek(write.at)
             target.seek(write.place)

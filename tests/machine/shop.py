@@ -59,7 +59,7 @@ install -o mosquitto -m 600 -t /etc/mosquitto/certs /media/mosquitto/*.pem /medi
 systemctl restart mosquitto
 """
 TRIES = 8
-EVENTS = "cartwire events --follow --json > /dev/virtio-ports/cartwire.events"
+EVENTS = "cartwire events --follow --json --since %s:%d > /dev/virtio-ports/cartwire.events"
 
 
 class Witness:
@@ -75,7 +75,7 @@ class Witness:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What was seen so far; half a line was not."""
+        """Return what was seen so far; half a line was not."""
         return lines(self._text.decode(errors="replace"))
 
     def close(self) -> None:
@@ -229,7 +229,9 @@ class Shop:
         """Let somebody watch the events from now on."""
         witness = Witness(self.machine.path("events"))
         self._apps.callback(witness.close)
-        self.machine.say(f"systemd-run --quiet --collect --unit=witness bash -c '{EVENTS}'")
+        status = self.status()
+        follow = EVENTS % (status["journal"], status["seq"])
+        self.machine.say(f"systemd-run --quiet --collect --unit=witness bash -c '{follow}'")
         return witness
 
     def tap(self, uid: str) -> None:

@@ -13,10 +13,12 @@ from peers.day import SEED
 from peers.process import until
 
 if TYPE_CHECKING:
-    from machine.shop import Shop
+    from machine.shop import Shop, Witness
 
 CUTS = int(os.environ.get("CARTWIRE_CUTS", "5"))
 PATIENCE = 90.0
+AHEAD = 8
+"""Scans that wait in the line at most."""
 
 
 def test_power_cuts(dark: Shop) -> None:
@@ -39,7 +41,7 @@ def test_power_cuts(dark: Shop) -> None:
         with step("scans"):
             stream(shop, witness, rng, scanned)
             shop.machine.kill()
-        seen = [event for event in witness.events if event["type"] == "cartwire.cart.item_added.v1"]
+        seen = items(witness)
         accepted |= {event["id"]: event for event in seen}
         with step(f"power cut {cut + 1} of {CUTS}, after {len(seen)} scans"):
             for lost in shop.machine.cut(rng):
@@ -47,19 +49,23 @@ def test_power_cuts(dark: Shop) -> None:
     print(f"{CUTS} cuts, {len(scanned)} scanned, {len(accepted)} seen accepted: 0 lost, 0 doubled, 0 wrong")
 
 
-def stream(shop: Shop, witness: Any, rng: random.Random, scanned: list[str]) -> None:
+def items(witness: Witness) -> list[dict[str, Any]]:
+    """Return the items that were seen."""
+    return [event for event in witness.events if event["type"] == "cartwire.cart.item_added.v1"]
+
+
+def stream(shop: Shop, witness: Witness, rng: random.Random, scanned: list[str]) -> None:
     """Scan on and on, until so many were seen accepted; the cut comes in the middle of the next."""
-    line, enough = shop.line(), rng.randint(20, 80)
-    before = len(witness.events)
+    line, start, enough = shop.line(), len(scanned), rng.randint(20, 80)
 
     def one() -> bool:
-        if len(scanned) - start < len(witness.events) - before + 8:  # a hand is not faster than that
+        seen = len(items(witness))
+        if len(scanned) - start < seen + AHEAD:
             scanned.append(gtins(len(scanned))[0])
             line.scan(len(scanned) - 1)
-        return len(witness.events) - before >= enough
+        return seen >= enough
 
-    start = len(scanned)
-    until(one, lambda: f"{enough} events, there are {len(witness.events) - before}", 3 * PATIENCE)
+    until(one, lambda: f"{enough} items, there are {len(items(witness))}", 3 * PATIENCE)
 
 
 def judge(shop: Shop, accepted: dict[str, dict[str, Any]], scanned: list[str]) -> None:
