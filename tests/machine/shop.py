@@ -51,7 +51,7 @@ KEYS = {
 """What `cartwire init` does not ask for."""
 BROKER = """
 set -e
-apt-get install -y -q mosquitto
+apt-get install -y -q --no-install-recommends mosquitto
 install -m 644 /media/mosquitto/cartwire.conf /etc/mosquitto/conf.d/cartwire.conf
 install -o mosquitto -m 600 -t /etc/mosquitto/ /media/mosquitto/*.acl /media/mosquitto/apps.passwd
 install -d -o mosquitto -m 700 /etc/mosquitto/certs
@@ -125,7 +125,7 @@ class Shop:
             f"echo 'server {HERE} port {self.time.port} iburst minpoll 1 maxpoll 2' > /etc/chrony/sources.d/t.sources"
             " && chronyc reload sources"
         )
-        say("cd /media && apt-get install -y -q ./cartwire_*.deb", 600)
+        say("cd /media && apt-get install -y -q --no-install-recommends ./cartwire_*.deb", 600)
         say(BROKER, 300)
         say(
             "cartwire init --store gangnam --gateway gw-1 --language ko --timezone Asia/Seoul"
