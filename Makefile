@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -108,6 +108,11 @@ wheel: .venv-build/ready
 deb: $(WHEELS)/built.sha256 wheel
 	release/changelog > debian/changelog
 	DEB_RULES_REQUIRES_ROOT=no WHEELS=$(abspath $(WHEELS)) debian/rules clean binary
+
+# The package on a Debian of its own, as root; ten minutes.
+test-deb: .venv/ready wheels
+	./requirements/install-debian requirements/debian-test-deb.txt
+	.venv/bin/python -m pytest -v tests/deb
 
 .venv-run/ready: requirements/run.txt pyproject.toml
 	@echo "Making the environment for the demo (about half a minute, once) …"

@@ -61,7 +61,7 @@ def requirements(folder: Path, lock: str) -> list[str]:
     for wheel in sorted(folder.glob("*.whl")):
         digest = _hash(wheel)
         if digest not in anything and built.get(wheel.name) != digest:
-            raise NotOurs(f"{wheel}: neither the lock nor built.sha256 has its SHA-256; make the folder anew: make wheels")
+            raise NotOurs(f"{wheel}: no lock and no built.sha256 has its SHA-256; make the folder anew: make wheels")
         name, version = wheel.name.split("-")[:2]
         if (entry := f"{name.replace('_', '-').lower()}=={version}") in admitted:
             found.append(f"{entry} --hash=sha256:{digest}")

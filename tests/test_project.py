@@ -32,10 +32,10 @@ def test_the_readme_knows_each_command_and_option() -> None:
 
 
 def test_the_readme_names_no_command_that_is_not_there() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert set(re.findall(r"`?cartwire ([a-z][a-z-]+)", readme)) <= commands() | {"gateway"}
+    readme, install = (ROOT / "README.md").read_text(), (ROOT / "docs" / "install.md").read_text()
+    assert set(re.findall(r"`?cartwire ([a-z][a-z-]+)", readme + install)) <= commands() | {"gateway"}
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for text in (readme, (ROOT / "CONTRIBUTING.md").read_text()):
+    for text in (readme, install, (ROOT / "CONTRIBUTING.md").read_text()):
         assert set(re.findall(r"make ([a-z-]+)`", text)) <= targets
         for path in re.findall(r"\b((?:edge|drivers|sync|tests|config)/[\w/]+\.\w+)", text):
             assert (ROOT / path).exists(), path

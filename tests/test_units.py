@@ -91,7 +91,7 @@ def test_the_clock_can_be_read() -> None:
 def test_it_starts_whatever_is_missing() -> None:
     unit = settings(SYSTEMD / "cartwire.service")
     assert not unit.keys() & {"Requires", "Requisite", "BindsTo", "AssertPathExists"}
-    assert unit["ConditionPathExists"] == ["/etc/cartwire/edge.toml"]  # before `cartwire init` there is nothing to start
+    assert unit["ConditionPathExists"] == ["/etc/cartwire/edge.toml"]  # until `cartwire init` nothing is to be started
     assert (unit["Restart"], unit["StartLimitIntervalSec"]) == (["always"], ["0"])
     # The targets of a network that is up and of a clock that is right may be waited for, and for ever.
     assert not [word for word in " ".join(unit["After"] + unit["Wants"]).split() if "online" in word or "time" in word]
