@@ -101,11 +101,15 @@ dist/wheels/built.sha256: requirements/all.txt requirements/build.txt | .venv-bu
 	@echo "Getting and building the wheels (a minute) …"
 	.venv-build/bin/python release/wheels.py collect dist/wheels
 
+%/built.sha256:
+	@echo "make deb: WHEELS: $* has no built.sha256; let it be a copy of dist/wheels, which \`make wheels\` fills" >&2; exit 2
+
 wheel: .venv-build/ready
 	rm -f dist/cartwire-*.whl
 	.venv-build/bin/python -m hatchling build --target wheel
 
 deb: $(WHEELS)/built.sha256 wheel
+	rm -f dist/cartwire_*
 	release/changelog > debian/changelog
 	DEB_RULES_REQUIRES_ROOT=no WHEELS=$(abspath $(WHEELS)) debian/rules clean binary
 
@@ -130,4 +134,4 @@ test-deb: .venv/ready wheels
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-run .venv-build dist
+	rm -rf .venv .venv-run .venv-build dist debian/cartwire debian/.debhelper
