@@ -30,7 +30,8 @@ ROOT_SIZE, DATA_SIZE = "4G", "512M"
 IDLE = ("e2scrub_reap.service", "apt-daily.timer", "apt-daily-upgrade.timer", "systemd-networkd-wait-online.service")
 """What takes an emulated processor a quarter of its start, and has no part in any story."""
 NETWORK = "[Match]\nName=en*\n[Network]\nDHCP=yes\n"
-DOWNLOAD = "chroot $1 apt-get install -q -y --no-install-recommends --download-only -o APT::Keep-Downloaded-Packages=true"
+PACKAGE = "tmp/cartwire.deb"
+INSTALL = f"apt-get install -q -y --no-install-recommends /{PACKAGE} {' '.join(BESIDE)}"
 AS_ROOT = () if os.getuid() == 0 else ("sudo",)
 
 
@@ -40,19 +41,21 @@ class Image:
 
     kernel: Path
     initrd: Path
+    bare: Path
+    """Debian alone."""
     root: Path
+    """The same with the package and a broker, as `apt install` leaves them."""
     data: Path
 
 
 def image(deb: Path) -> Image:
-    """Return the disk for this package; made anew if it asks for other packages than the one before."""
-    asks = said("dpkg-deb", "--field", deb, "Depends", "Recommends", "Suggests")
-    key = hashlib.sha256(f"{asks}{Path(__file__).read_text()}".encode()).hexdigest()[:16]
+    """Return the disks for this package, made anew if anything that they are made of is another."""
+    key = hashlib.sha256(deb.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
     folder = CACHE / key
     if not folder.exists():
         with step("a Debian disk, about three minutes, once"):
             _make(folder, deb)
-    return Image(*(folder / name for name in ("vmlinuz", "initrd.img", "root.img", "data.img")))
+    return Image(*(folder / name for name in ("vmlinuz", "initrd.img", "bare.img", "root.img", "data.img")))
 
 
 def disk(path: Path, size: str, content: Path | None = None, label: str = "") -> None:
@@ -75,10 +78,9 @@ def _make(folder: Path, deb: Path) -> None:
     beside.mkdir(parents=True)
     tree = beside / "root"
     inside = (
-        f"cp {deb} $1/tmp/cartwire.deb",
-        # Kept, where mmdebstrap and apt would tidy up.
-        f"{DOWNLOAD} /tmp/cartwire.deb {' '.join(BESIDE)}",
-        "rm $1/tmp/cartwire.deb",
+        f"cp {deb} $1/{PACKAGE}",
+        f"chroot $1 {INSTALL} --download-only -o APT::Keep-Downloaded-Packages=true",
+        f"rm $1/{PACKAGE}",
         "echo store > $1/etc/hostname && echo 127.0.1.1 store >> $1/etc/hosts",
         "echo 'LABEL=data /var/lib/cartwire ext4 defaults,nofail 0 2' > $1/etc/fstab",
         f"printf '{NETWORK}' > $1/etc/systemd/network/wired.network",
@@ -89,11 +91,16 @@ def _make(folder: Path, deb: Path) -> None:
     hooks = [f"--customize-hook={line}" for line in inside]
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(BARE)}", *hooks]
     said(*AS_ROOT, *command, "--skip=cleanup/apt,cleanup/tmp", RELEASE, tree, seconds=1800)
-    said(*AS_ROOT, "chown", str(os.getuid()), beside / "vmlinuz", beside / "initrd.img")
+    disk(beside / "bare.img", ROOT_SIZE, tree, "root")
+    # In there nothing is started: Debian asks this file, and systemd is not running.
+    nothing = "printf '#!/bin/sh\\nexit 101\\n' > $1/usr/sbin/policy-rc.d && chmod +x $1/usr/sbin/policy-rc.d"
+    after = f"rm $1/usr/sbin/policy-rc.d $1/{PACKAGE} && chroot $1 apt-get clean"
+    script = f"set -e; {nothing}; cp {deb} $1/{PACKAGE}; chroot $1 {INSTALL}; {after}"
+    said(*AS_ROOT, "sh", "-c", script, "sh", tree)
     disk(beside / "root.img", ROOT_SIZE, tree, "root")
     disk(beside / "data.img", DATA_SIZE, label="data")
     said(*AS_ROOT, "rm", "-rf", tree)
-    said(*AS_ROOT, "chown", str(os.getuid()), beside / "root.img")
+    said(*AS_ROOT, "chown", "--recursive", str(os.getuid()), beside)
     for old in folder.parent.iterdir():
         if old not in (beside, folder):
             shutil.rmtree(old)

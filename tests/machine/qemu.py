@@ -55,13 +55,13 @@ class Machine:
     """Boots from the disks in its folder; `kill` is the end of its power."""
 
     def __init__(
-        self, folder: Path, image: Image, *, stick: Path | None = None, forward: Iterable[tuple[int, int]] = ()
+        self, folder: Path, image: Image, *, bare: bool, stick: Path, forward: Iterable[tuple[int, int]]
     ) -> None:
         """Lay overlays on the image; `stick`: a third disk, only read; `forward`: ports here to ports inside."""
         self.folder = folder
         self._image, self._stick, self._forward = image, stick, list(forward)
         folder.mkdir(parents=True)
-        for name, base in zip(DISKS, (image.root, image.data), strict=True):
+        for name, base in zip(DISKS, (image.bare if bare else image.root, image.data), strict=True):
             said("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, self.disk(name))
         self._child: Child | None = None
         self._qmp: Channel | None = None
@@ -208,9 +208,8 @@ class Machine:
         words += ["-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net,id=network"]
         for name in DISKS:
             words += self._disk(name, logged)
-        if self._stick:
-            stick = {"driver": "file", "node-name": "stick", "filename": str(self._stick), "read-only": True}
-            words += ["-blockdev", json.dumps(stick), "-device", "virtio-blk-pci,drive=stick"]
+        stick = {"driver": "file", "node-name": "stick", "filename": str(self._stick), "read-only": True}
+        words += ["-blockdev", json.dumps(stick), "-device", "virtio-blk-pci,drive=stick"]
         if snapshot:
             words += ["-loadvm", snapshot]
         return [str(word) for word in words]

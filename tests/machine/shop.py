@@ -51,7 +51,6 @@ KEYS = {
 """What `cartwire init` does not ask for."""
 BROKER = """
 set -e
-apt-get install -y -q --no-install-recommends mosquitto
 install -m 644 /media/mosquitto/cartwire.conf /etc/mosquitto/conf.d/cartwire.conf
 install -o mosquitto -m 600 -t /etc/mosquitto/ /media/mosquitto/*.acl /media/mosquitto/apps.passwd
 install -d -o mosquitto -m 700 /etc/mosquitto/certs
@@ -94,8 +93,8 @@ class Witness:
 class Shop:
     """The machine with its network, platform, time and shoppers; `ended` ends them."""
 
-    def __init__(self, folder: Path, deb: Path, ended: ExitStack) -> None:
-        """Start what is outside; the machine is off."""
+    def __init__(self, folder: Path, deb: Path, ended: ExitStack, *, bare: bool = False) -> None:
+        """Start what is outside; the machine is off. `bare`: nothing is installed on it."""
         self.folder = folder
         self.authority = Authority(folder / "authority")
         self.platform = Platform(folder / "platform")
@@ -110,23 +109,27 @@ class Shop:
             self.platform.customer(f"c-{number}", cart, "cart")
             self.platform.band(pseudonym("nfc", uid), f"c-{number}")
         self._door = free_port()
-        self.machine = Machine(folder / "machine", image(deb), stick=self._stick(deb), forward=[(self._door, 8884)])
+        stick, forward = self._stick(deb), [(self._door, 8884)]
+        self.machine = Machine(folder / "machine", image(deb), bare=bare, stick=stick, forward=forward)
         ended.callback(self.machine.kill)
         self._cards: Cards | None = None
         self._line: SerialLine | None = None
         self._apps = ExitStack()
         ended.callback(self._apps.close)
 
-    def install(self) -> None:
-        """Do what a technician does with a bare machine and a stick."""
+    def boot(self) -> None:
+        """Power on for the first time, and put a stick in."""
+        self.machine.boot()
+        self.machine.say("mount -o ro LABEL=stick /media && udevadm settle")
+
+    def furnish(self) -> None:
+        """Do what a technician does who has a stick."""
         say = self.machine.say
-        say("mount -o ro LABEL=stick /media && udevadm settle")
         say(
             f"echo 'server {HERE} port {self.time.port} iburst minpoll 1 maxpoll 2' > /etc/chrony/sources.d/t.sources"
             " && chronyc reload sources"
         )
-        say("cd /media && apt-get install -y -q --no-install-recommends ./cartwire_*.deb", 600)
-        say(BROKER, 300)
+        say(BROKER)
         say(
             "cartwire init --store gangnam --gateway gw-1 --language ko --timezone Asia/Seoul"
             f" --key-file /media/gateway/pseudonym.key --platform https://{HERE}:{self.front.port}"

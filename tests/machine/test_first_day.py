@@ -1,4 +1,4 @@
-"""A bare Debian machine, a stick and docs/install.md: after them a band and two scanners fill a cart."""
+"""A day in a store with a whole machine: what fills a cart, what a stop keeps, what is copied, what can do harm."""
 
 from __future__ import annotations
 
