@@ -24,10 +24,10 @@ class Channel:
     """Asks on a Unix socket; what comes unasked is passed over."""
 
     def __init__(self, path: Path) -> None:
-        """Connect."""
+        """Connect as soon as somebody listens there."""
+        self._path, self._rest = path, b""
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
-        self._rest = b""
+        until(self._connected, f"somebody to listen at {path}", 30)
 
     def close(self) -> None:
         """Hang up."""
@@ -43,6 +43,12 @@ class Channel:
                 raise Refused(f"{command}: {line['error'].get('desc')}")
             if "return" in line:
                 return line["return"]
+
+    def _connected(self) -> bool:
+        with suppress(FileNotFoundError, ConnectionRefusedError):  # QEMU makes the file before it listens
+            self._socket.connect(str(self._path))
+            return True
+        return False
 
     def _say(self, message: object) -> None:
         self._socket.sendall(json.dumps(message).encode() + b"\n")
@@ -61,7 +67,6 @@ class Channel:
 
 def qmp(path: Path) -> Channel:
     """QEMU's own, ready for commands."""
-    until(path.exists, "QEMU to listen", 30)
     channel = Channel(path)
     channel.ask("qmp_capabilities")
     return channel
