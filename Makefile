@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -42,6 +42,17 @@ test-long: .venv/ready
 test-faults: .venv/ready
 	CARTWIRE_FAULTS=1 CARTWIRE_KILLS=400 CARTWIRE_SCANS=100 CARTWIRE_IMAGES=400 \
 	  .venv/bin/python -m pytest -s -m faults --timeout 3600
+
+# A whole Debian machine in QEMU, with the package of this release: half an hour. `test-powercut` cuts its power 20 times.
+MACHINE = .venv/bin/python -m pytest -s --timeout 3600
+
+test-machine: .venv/ready deb
+	./requirements/install-debian requirements/debian-machine.txt
+	$(MACHINE) tests/machine
+
+test-powercut: .venv/ready deb
+	./requirements/install-debian requirements/debian-machine.txt
+	CARTWIRE_CUTS=20 $(MACHINE) tests/machine/test_power.py
 
 bench: .venv/ready
 	.venv/bin/python tests/bench.py

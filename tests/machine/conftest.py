@@ -1,0 +1,63 @@
+"""One bare machine, installed once; each story begins where it was ready for the first time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from machine.progress import step
+from machine.shop import Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def deb() -> Path:
+    """The package of `make deb`, or the one that CARTWIRE_DEB names."""
+    named = os.environ.get("CARTWIRE_DEB")
+    found = (
+        [Path(named)]
+        if named
+        else sorted((ROOT / "dist").glob("cartwire_*.deb"), key=lambda path: path.stat().st_mtime)
+    )
+    assert found, "no package in dist/: make deb"
+    return found[-1].absolute()
+
+
+@pytest.fixture(scope="session")
+def installed(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A machine that was set up as docs/install.md says, kept as it was when all was well."""
+    with ExitStack() as ended:
+        shop = Shop(tmp_path_factory.mktemp("shop"), deb, ended)
+        with step("the machine boots"):
+            shop.boot()
+        with step("a technician sets it up"):
+            shop.furnish()
+            shop.ready()
+            shop.keep()
+        yield shop
+
+
+@pytest.fixture
+def shop(installed: Shop, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """The machine as it was then, running."""
+    with step(f"{request.node.name}: the machine goes on from when all was well"):
+        installed.resume()
+        installed.ready()
+    yield installed
+    installed.leave()
+
+
+@pytest.fixture
+def dark(installed: Shop) -> Iterator[Shop]:
+    """The machine with the disks that it had then, switched off."""
+    installed.reset()
+    yield installed
+    installed.leave()
