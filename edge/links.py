@@ -18,6 +18,7 @@ from edge.plan import Plan
 from edge.ports import Unavailable
 from sync.backoff import Backoff
 from sync.cart import Cart
+from sync.discovery import discovery
 from sync.downlink import Downlink
 from sync.forwarder import Forwarder, Sink
 from sync.heartbeat import Pulse
@@ -68,8 +69,9 @@ class Links:
             self._line = Line(limits.url, plan.logins["platform"], lambda: intake.clock.now().time, self.pull_now)
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
-            names = store.id, store.gateway, version
-            self._cart = Cart(server, *names, config.cart.max_age, intake, self._nudge, pulse)
+            names, prefix = (store.id, store.gateway, version), config.cart.discovery_prefix
+            told = pulse, discovery(prefix, *names) if prefix else None
+            self._cart = Cart(server, *names, config.cart.max_age, intake, self._nudge, *told)
             sinks.append(self._cart)
         refused = {"platform": attribution.refused}
         self.forwarders = [
