@@ -20,6 +20,7 @@ from edge.remote import Remote
 from sync.backoff import Backoff
 from sync.cart import Cart
 from sync.configuration import Configuration
+from sync.discovery import discovery
 from sync.downlink import Downlink
 from sync.forwarder import Forwarder, Sink
 from sync.heartbeat import Pulse
@@ -75,8 +76,9 @@ class Links:
                 self._configuration = Configuration(self._platform, store.id, store.gateway, *afar)
             sinks.append(Uplink(self._platform, limits.batch, limits.drain_per_second, limits.jitter))
         if server and config.cart:
-            ours = store.id, store.gateway, version
-            self._cart = Cart(server, *ours, config.cart.max_age, intake, self._nudge, pulse)
+            ours, prefix = (store.id, store.gateway, version), config.cart.discovery_prefix
+            told = pulse, discovery(prefix, *ours) if prefix else None
+            self._cart = Cart(server, *ours, config.cart.max_age, intake, self._nudge, *told)
             sinks.append(self._cart)
         refused = {"platform": attribution.refused}
         self.forwarders = [

@@ -73,6 +73,14 @@ _Language = Annotated[
     str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", description='a language such as "ko" or "ko-KR"')
 ]
 
+_Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z",
+        max_length=64,
+        description='the beginning of a topic such as "homeassistant"',
+    ),
+]
 _HostName = Annotated[
     str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z", description='a host name such as "shop.example"')
 ]
@@ -107,6 +115,7 @@ class Cart(_Table, frozen=True, kw_only=True):
     listen: str | None = None
     websocket: str | None = None
     apps_file: Path | None = None
+    discovery_prefix: _Topic | None = None
 
     @property
     def own(self) -> tuple[tuple[str, int], tuple[str, int] | None]:

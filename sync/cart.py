@@ -88,7 +88,8 @@ def next_push(first: float, after: float) -> float:
 class Cart:
     """The broker of the shoppers' apps. `nudge` is called when the platform says that there are changes.
 
-    `pulse`: what the heartbeat tells; None: there is none.
+    `pulse`: what the heartbeat tells; None: there is none. `introduction`: said once a connection, retained, by topic
+    and payload; at QoS 0, as a broker that does not allow it is not to cost us the cart.
     """
 
     name = "cart"
@@ -103,6 +104,7 @@ class Cart:
         intake: Intake,
         nudge: Callable[[], None],
         pulse: Pulse | None = None,
+        introduction: tuple[str, bytes] | None = None,
     ) -> None:
         self.unknown_acks = 0
         self._server = server
@@ -113,6 +115,7 @@ class Cart:
         self._intake = intake
         self._nudge = nudge
         self._pulse = pulse
+        self._introduction = introduction
         self._connection: Connection | None = None
         self._cursor = 0
         self._round_at = -inf
@@ -139,6 +142,8 @@ class Cart:
             await connection.subscribe(self._changes)
             status = connection.publish(will[0], self._status("online", since), retain=True)
             await connection.answer(status)
+            if self._introduction:
+                connection.mention(*self._introduction)
             log.info("cart: connected to %s:%d", self._server.host, self._server.port, extra=about(sink="cart"))
             connection.lost.add_done_callback(lambda _: wake.set())
             self._connection, self._round_waits = connection, True

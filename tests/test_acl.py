@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 OURS, STOLEN = "cartwire-gangnam-gw-1", "cartwire-hongdae-gw-1"
 CART, ANOTHER = CARTS
 V1 = "cartwire/v1"
+HOME = "homeassistant"
 EVERYTHING = ("#", "+/#", "cartwire/#", f"{V1}/+/+/items", "$SYS/#", "$MQTT/#", "$MQTT/sub/#", "$JS/#", "$share/x/#")
 READS = {
     STOLEN: (
@@ -59,16 +60,19 @@ WRITES = {
             f"{V1}/carts/a/b/items",
         ),
         *("$SYS/broker/version", "$MQTT/sub/x", "anything"),
+        *(f"{HOME}/device/{OURS}/config", f"{HOME}/device/config", f"{HOME}/binary_sensor/{STOLEN}/config"),
+        f"{HOME}/device/{STOLEN}/set",
     ),
     ANOTHER: (
         *(f"{V1}/carts/{CART}/items", f"{V1}/carts/{ANOTHER}/items", f"{V1}/gateways/gangnam/gw-1/status"),
         *(f"{V1}/stores/gangnam/changes", f"{V1}/gateways/gangnam/gw-1", "anything"),
+        f"{HOME}/device/{OURS}/config",
     ),
     "platform": (f"{V1}/carts/{CART}/items", f"{V1}/gateways/gangnam/gw-1/acks", f"{V1}/gateways/gangnam/gw-1/status"),
 }
 """Who tries to say something where, retained and not."""
 WILLS = {
-    STOLEN: (f"{V1}/gateways/gangnam/gw-1/status", f"{V1}/stores/gangnam/changes", "anything"),
+    STOLEN: (f"{V1}/gateways/gangnam/gw-1/status", f"{V1}/stores/gangnam/changes", f"{HOME}/device/{OURS}/config"),
     ANOTHER: (f"{V1}/carts/{CART}/items", f"{V1}/gateways/gangnam/gw-1/status"),
 }
 """Who leaves a will where."""
@@ -146,7 +150,7 @@ def opened(guarded: Guarded, platform: Platform, folder: Path, name: str, ended:
     """A store that runs, with the certificate of its gateway."""
     certificate, key = guarded.authority.issue(f"cartwire-{name}-gw-1")
     files = {"ca_file": guarded.authority.ca, "cert_file": certificate, "key_file": key}
-    cart = {"broker": f"mqtts://127.0.0.1:{guarded.port}", "protocol": guarded.protocol}
+    cart = {"broker": f"mqtts://127.0.0.1:{guarded.port}", "protocol": guarded.protocol, "discovery_prefix": HOME}
     store = Store(
         folder / name, cart={**cart, **{key: str(path) for key, path in files.items()}}, platform=platform.table
     )
@@ -205,6 +209,10 @@ def test_two_stores_on_one_broker_and_one_is_stolen(
     said = f"{V1}/gateways/hongdae/gw-1/status"
     until(lambda: any(b"offline" in payload for topic, payload in boss.heard if topic == said), "its will", 30)
     boss.leave()
+    until(
+        lambda: {f"{HOME}/device/{name}/config" for name in (OURS, STOLEN)} <= {topic for topic, _ in judge.heard},
+        "both",
+    )
     apps[1].offline()
 
     intruders = intrude(guarded)

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 class Eavesdropper:
     """Subscribed to all topics of the project, as they are published."""
 
-    def __init__(self, port: int) -> None:
-        """Connect to a broker that speaks MQTT 5; return when it listens."""
+    def __init__(self, port: int, *topics: str) -> None:
+        """Connect to a broker that speaks MQTT 5; return when it listens to `topics`, or to all of ours."""
         self.heard: list[Delivery] = []
         granted: list[object] = []
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = self._on_message
         self._client.on_subscribe = lambda *_: granted.append(True)
         self._client.connect("127.0.0.1", port)
-        self._client.subscribe("cartwire/#", options=SubscribeOptions(2, retainAsPublished=True))
+        options = SubscribeOptions(2, retainAsPublished=True)
+        self._client.subscribe([(topic, options) for topic in topics or ("cartwire/#",)])
         self._client.loop_start()
         until(lambda: granted, "the subscription to everything")
 
