@@ -1,7 +1,7 @@
 """`cartwire init`: a configuration and its secrets, out of flags and answers. What is there is never overwritten.
 
 All is made in a folder beside, checked there, and then linked into place, the configuration last: until it is there
-nothing has happened, and a new call goes on with the key that an earlier one left.
+nothing has happened, and the same call again goes on with the key and the secrets that an earlier one left.
 """
 
 from __future__ import annotations
@@ -61,8 +61,6 @@ def init(arguments: Namespace) -> None:
     }
     key = config.parent / "credentials" / "pseudonym.key"
     kept = key.exists()
-    if kept and "pseudonym.key" in secrets:
-        raise CannotInit(f"--key-file: {key} is there already; wipe it with `cartwire decommission`, or leave it")
     try:
         secrets.setdefault("pseudonym.key", key.read_bytes() if kept else os.urandom(MIN_KEY))
         config.parent.mkdir(parents=True, exist_ok=True)
@@ -140,15 +138,23 @@ def _write(beside: Path, config: Path, text: str, secrets: dict[str, bytes]) -> 
         settings.load(beside / config.name)
     except SettingsError as error:
         raise CannotInit(str(error).replace(f"{beside}/{config.name}: ", "").replace(f"{beside}/", "")) from None
-    for name in secrets:
-        place = config.parent / "credentials" / name
-        if name != "pseudonym.key" or not place.exists():
-            place.hardlink_to(beside / "credentials" / name)
+    missing = [name for name, content in secrets.items() if not _there(config.parent / "credentials" / name, content)]
+    for name in missing:
+        (config.parent / "credentials" / name).hardlink_to(beside / "credentials" / name)
     config.hardlink_to(beside / config.name)
     for folder in (config.parent / "credentials", config.parent):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(descriptor)
         os.close(descriptor)
+
+
+def _there(place: Path, content: bytes) -> bool:
+    """Whether a call that was cut short, or somebody, has put it there. Raises CannotInit if it is another."""
+    if not place.exists():
+        return False
+    if place.read_bytes() != content:
+        raise CannotInit(f"{place} is there already, and is another; move it away first")
+    return True
 
 
 def _keep(path: Path, content: bytes, mode: int) -> None:

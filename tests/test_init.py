@@ -113,10 +113,37 @@ def test_a_new_key_and_one_that_is_there(tmp_path: Path) -> None:
     flags = ("--store", "gangnam", "--data", tmp_path / "data")
     code, _, errors = call("init", config, *flags, "--key-file", tmp_path / "other")
     assert (code, config.exists()) == (2, False)
-    assert re.fullmatch(rf"cartwire: init: --key-file: {key} is there already; .*\n", errors)
+    assert re.fullmatch(rf"cartwire: init: {key} is there already, and is another; .*\n", errors)
     _, said, _ = call("init", config, *flags)
     assert f"The pseudonym key that was in {key} stays." in said
     assert key.read_bytes() == made
+
+
+def test_a_call_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    """The power went before the configuration, the last step: the same flags lead to the same end."""
+    config, credentials = tmp_path / "edge.toml", tmp_path / "credentials"
+    secret(tmp_path / "key", KEY)
+    secret(tmp_path / "token", b"tok-1\n")
+    flags = ("--store", "gangnam", "--data", tmp_path / "data", "--platform", "https://platform.example")
+    files = ("--key-file", tmp_path / "key", "--token-file", tmp_path / "token")
+    _, _, errors = call("init", config, *flags, *files)
+    assert errors == ""
+    written = config.read_bytes()
+    for lost in (["edge.toml"], ["edge.toml", "credentials/platform.token"]):
+        for name in lost:
+            (tmp_path / name).unlink()
+        _, said, errors = call("init", config, *flags, *files)
+        assert (errors, config.read_bytes()) == ("", written)
+        assert f"The pseudonym key that was in {credentials}/pseudonym.key stays." in said
+    assert (credentials / "platform.token").read_bytes() == b"tok-1\n"
+
+    config.unlink()
+    secret(tmp_path / "token", b"tok-2\n")
+    code, _, errors = call("init", config, *flags, *files)
+    assert (code, config.exists()) == (2, False)
+    assert errors == (
+        f"cartwire: init: {credentials}/platform.token is there already, and is another; move it away first\n"
+    )
 
 
 @pytest.mark.parametrize(
