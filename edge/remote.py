@@ -107,7 +107,10 @@ class Remote:
 
     async def _judged(self, jws: bytes) -> tuple[Adopted | None, Refusal | None]:
         command = (sys.executable, "-P", "-m", "edge.candidate", str(self._path), str(self.state.newest))
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        except OSError as error:  # no memory, no descriptors, or an upgrade has taken the program away
+            raise Unavailable(f"a remote configuration could not be judged: {error.strerror}") from None
         try:
             async with asyncio.timeout(JUDGED):
                 output, errors = await process.communicate(jws)
@@ -120,7 +123,10 @@ class Remote:
         if process.returncode:
             last = (errors.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
             raise Unavailable(f"a remote configuration could not be judged: {last}")
-        verdict = msgspec.json.decode(output, type=Verdict)
+        try:
+            verdict = msgspec.json.decode(output, type=Verdict)
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # a library has something to say of its own
+            raise Unavailable("a remote configuration could not be judged: the verdict cannot be read") from None
         return verdict.usable, verdict.refused
 
     async def _keep(self, state: State) -> None:

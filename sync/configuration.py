@@ -68,12 +68,17 @@ class Configuration:
                 pass
 
     async def _ask(self) -> None:
-        """A platform that has none for us, or that knows nothing of this, answers 404."""
-        headers = {"Accept": TYPE, "Cartwire-Configuration": self._told()}
-        if self._etag:
-            headers["If-None-Match"] = self._etag
+        """A platform that has none for us, or that knows nothing of this, answers 404.
+
+        After an error it is asked as at the first time: what we repeat to it may be what it cannot bear.
+        """
+        headers, known = {"Accept": TYPE, "Cartwire-Configuration": self._told()}, self._etag
+        self._etag = ""
+        if known:
+            headers["If-None-Match"] = known
         answer = await self._platform.call("GET", self._path, headers=headers)
         if answer.status in (304, 404):
+            self._etag = known
             return
         if answer.status != 200:
             raise Unavailable(f"the platform answers {answer.status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
@@ -12,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge import adopted, candidate, overlay, plan, signed, standing
+from edge import adopted, candidate, overlay, plan, settings, signed, standing
 from edge.adopted import FILE, Adopted, State
 from edge.document import LONGEST, Document, Refused
 from edge.plan import CannotStart
+from edge.ports import Unavailable
+from edge.remote import Remote
 from peers.day import SEED
 from peers.signer import HEADER, Signer
 from peers.store import secret
 from peers.strike import STRACE
+from sync.backoff import Backoff
+from sync.configuration import Configuration
+from sync.platform import Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -428,3 +434,44 @@ def test_who_signs_hears_what_a_gateway_would_say(config: Path) -> None:
         tables.write_text("")
         code, jws, errors = call("sign-configuration", *arguments, *names, "8")
         assert (code, jws, errors.count("\n"), says in errors) == (2, "", 1, True), errors
+
+
+async def test_where_nothing_can_be_judged_it_is_asked_again(config: Path) -> None:
+    """No process can be started for it: no memory, no descriptors, or an upgrade replaces the program just now."""
+    too_long = config.with_name("x" * 200_000)  # more than exec takes
+    remote = Remote(too_long, settings.load(config), State(), lambda: None)
+    await remote.run()
+    with pytest.raises(Unavailable, match="could not be judged"):
+        await remote.offered(b"a.b.c")
+    assert remote.told() == "applied=0", "which says nothing about it"
+
+
+async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
+    """What names the last answer may be what the other side, or our own library, cannot bear."""
+    answers: list[Answer | Unavailable] = [Answer(200, b"1", "one"), Answer(304, b""), Unavailable("no"), Answer(404, b"")]
+    sent, all_asked = list[str](), asyncio.Event()
+
+    class Peer:
+        async def call(self, method: str, path: str, *, headers: dict[str, str]) -> Answer:
+            sent.append(headers.get("If-None-Match", ""))
+            answer = answers.pop(0) if answers else None
+            if answer is None:
+                all_asked.set()
+                await asyncio.Event().wait()
+            if isinstance(answer, Unavailable):
+                raise answer
+            assert answer
+            return answer
+
+    async def taken(_: bytes) -> None:
+        pass
+
+    async def at_once(_: float) -> None:
+        pass
+
+    pulled = Configuration(Peer(), "a", "b", 0.001, lambda: "applied=0", taken, Backoff(at_once))  # type: ignore[arg-type]
+    running = asyncio.create_task(pulled.run())
+    async with asyncio.timeout(30):
+        await all_asked.wait()
+    running.cancel()
+    assert sent == ["", "one", "one", "", ""]
