@@ -74,7 +74,7 @@ def where(path: Path) -> Where:
         return Where(path, config, config.store.data)
     data: object = None
     with suppress(OSError, ValueError, AttributeError):  # no TOML, no UTF-8, no table
-        data = tomllib.loads(path.read_bytes().decode()).get("store", {}).get("data")
+        data = tomllib.loads(settings.content(path).decode()).get("store", {}).get("data")
     usual = settings.Store.__struct_defaults__
     default = next(each for each in usual if isinstance(each, Path))
     return Where(path, None, path.absolute().parent / data if isinstance(data, str) else default)
@@ -135,7 +135,7 @@ def _shown(path: Path) -> tuple[dict[str, Any], list[str]]:
     """What may be shown of the file, and the texts that may not. Raises OSError, ValueError."""
     kinds, hidden = get_type_hints(Settings), list[str]()
     shown: dict[str, Any] = {}
-    for name, table in tomllib.loads(path.read_bytes().decode()).items():
+    for name, table in tomllib.loads(settings.content(path).decode()).items():
         if name == "driver" and isinstance(table, list):
             shown[name] = [_keys(each, _driver_keys(each), hidden, path) for each in table]
         else:

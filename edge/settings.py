@@ -8,6 +8,7 @@ the driver's own class.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.util
 import ipaddress
 import json
@@ -244,7 +245,7 @@ def read(path: Path, change: Change | None = None) -> Settings:
     `change` gives the tables that count in place of those in the file.
     """
     try:
-        tables = tomllib.loads(path.read_bytes().decode())
+        tables = tomllib.loads(content(path).decode())
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); name the file with --config FILE") from None
     except UnicodeDecodeError:
@@ -255,6 +256,13 @@ def read(path: Path, change: Change | None = None) -> Settings:
         return of(change(tables) if change else tables, path.absolute().parent)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def content(path: Path) -> bytes:
+    """Of a file that is read more than once, and at once; so it cannot be a pipe. Raises OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    return path.read_bytes()
 
 
 def of(tables: Mapping[str, Any], base: Path) -> Settings:

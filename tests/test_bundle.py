@@ -104,6 +104,12 @@ def test_where_nothing_works_any_more_it_says_so(store: Store, tmp_path: Path) -
     assert "is not TOML" in parts["check.txt"], "check itself says what is wrong"
     assert json.loads(parts["system.json"])["store"] is None
 
+    store.config.unlink()
+    os.mkfifo(store.config)  # nobody will ever write into it
+    parts, _ = bundled(store.config, tmp_path / "three.tar.gz")
+    assert "is no file" in parts["configuration.json"]
+    assert "cannot be read (is no file); name the file with --config" in parts["check.txt"]
+
 
 def test_a_database_with_a_hole_is_counted_as_far_as_it_goes(opened: Callable[..., Store], tmp_path: Path) -> None:
     """A page of the journal's tree is overwritten; the other tables are counted all the same."""
