@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import shlex
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -13,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from edge import aside, control, directory, journal, notify, people, presence, status
+from edge import aside, control, directory, journal, notify, people, presence, settings, status
 from edge.attribution import Attribution
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
@@ -47,7 +46,6 @@ from sync.heartbeat import Pulse
 from sync.mqtt import Server
 
 if TYPE_CHECKING:
-    from edge import settings
     from edge.kiosk.shop import Shop
 
 log = logging.getLogger(__name__)
@@ -82,7 +80,7 @@ class Gateway:
         )
         clock.base = opened.boot.base
         self._attribution = Attribution(
-            plan.key, re.compile(config.floor.loyalty), config.floor.labels, config.floor.late, plan.old_key
+            plan.key, settings.pattern(config.floor.loyalty), config.floor.labels, config.floor.late, plan.old_key
         )
         self._rules = rules = Rules(config.floor.session, config.floor.claim, store.language)
         self._space = Space(store.data, int(store.capacity), int(store.reserve))
@@ -116,7 +114,7 @@ class Gateway:
         self._reception = Reception(
             self._intake,
             self._attribution,
-            {"nfc": re.compile(config.floor.bands), "code": re.compile(config.floor.loyalty)},
+            {"nfc": settings.pattern(config.floor.bands), "code": settings.pattern(config.floor.loyalty)},
             self._cue,
             self._ask,
             self._unwritten,

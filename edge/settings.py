@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
+import re2
 from msgspec import Meta, Struct
 
 from edge.codes import InStore
@@ -221,6 +222,8 @@ class Settings(_Table, frozen=True, kw_only=True):
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
+_RE2 = re2.Options()
+_RE2.log_errors, _RE2.max_mem = False, 1 << 20
 _PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
 _OFTEN = 3600.0
 """Seconds: a gateway that is configured from afar asks at least this often, or what is wrong could not be undone."""
@@ -326,6 +329,18 @@ def secret(path: Path | None) -> str | None:
     return text
 
 
+def pattern(text: str) -> re.Pattern[str]:
+    """What `bands` and `loyalty` say. Raises ValueError.
+
+    Anybody may hold up any code, so it is RE2's: linear in the text, while Python's own can take years for a line.
+    """
+    try:
+        found: re.Pattern[str] = re2.compile(text, _RE2)
+    except re2.error as error:
+        raise ValueError(error.args[0].decode(errors="replace")) from None
+    return found
+
+
 def address(listen: str) -> tuple[str, int]:
     """`host:port` taken apart; `[::1]:0` for IPv6. Raises ValueError."""
     parts = urlsplit(f"//{listen}")
@@ -428,9 +443,9 @@ def _check_keys(store: Store) -> None:
 def _check_floor(floor: Floor) -> None:
     for key in ("bands", "loyalty"):
         try:
-            re.compile(getattr(floor, key))
-        except re.error as error:
-            raise SettingsError(f"[floor] {key}: is no regular expression: {error}") from None
+            pattern(getattr(floor, key))
+        except ValueError as error:
+            raise SettingsError(f"[floor] {key}: is no regular expression of RE2: {error}") from None
     for key in ("session", "late"):
         _require(getattr(floor, key) > 0, f"[floor] {key}: must be longer than nothing")
     for label in floor.in_store:

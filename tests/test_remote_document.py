@@ -448,7 +448,8 @@ async def test_where_nothing_can_be_judged_it_is_asked_again(config: Path) -> No
 
 async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
     """What names the last answer may be what the other side, or our own library, cannot bear."""
-    answers: list[Answer | Unavailable] = [Answer(200, b"1", "one"), Answer(304, b""), Unavailable("no"), Answer(404, b"")]
+    first, same, none = Answer(200, b"1", "one"), Answer(304, b""), Answer(404, b"")
+    answers: list[Answer | Unavailable] = [first, same, Unavailable("no"), none]
     sent, all_asked = list[str](), asyncio.Event()
 
     class Peer:

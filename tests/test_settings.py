@@ -44,6 +44,8 @@ def run(folder: Path, text: str, verb: str = "run") -> tuple[int, str]:
         (STORE + "[floor]\nsession = 5\n", r"\[floor\] session: .*duration.*5"),
         (STORE + "[floor]\nsession = '-5s'\n", r"\[floor\] session: .*duration"),
         (STORE + "[floor]\nbands = '['\n", r"\[floor\] bands: is no regular expression"),
+        (STORE + "[floor]\nloyalty = '^(?=KR)'\n", r"\[floor\] loyalty: is no regular expression of RE2: invalid perl"),
+        (STORE + "[floor]\nbands = '((x{100}){100}){100}'\n", r"\[floor\] bands: is no regular expression of RE2: .*"),
         (STORE + "[floor]\nin_store = [{prefix='28', item=5, value=4, kind='price'}]\n", r"in_store.*12 digits"),
         (STORE.replace('"gangnam"', '"Gang nam"'), r"\[store\] id: "),
         (STORE.replace('gateway = "gw-1"\n', ""), r"\[store\] gateway: is missing"),

@@ -131,6 +131,19 @@ def test_a_code_that_is_nobodys_opens_no_session(store: Store, platform: Platfor
     assert [event["data"]["reason"] for event in store.of("session.ended")] == ["replaced"]
 
 
+def test_a_pattern_that_would_take_years_holds_nobody_up(store: Store, platform: Platform) -> None:
+    """Repeats within repeats, and somebody holds up what almost fits: on paper, and as a band."""
+    store.floor |= {"loyalty": "^KR([0-9]+)*$", "bands": "^04(([0-9A-F]+)*)*G$"}
+    store.configure()
+    store.start()
+    store.ready()
+    platform.wait_pulled()
+    store.fifos["till-1"].write({"kind": "tap", "type": "nfc", "value": f"04{'A' * 60}"})
+    store.fifos["till-1"].write({"kind": "scan", "text": f"KR{'1' * 60}x"})
+    store.fifos["till-1"].write({"kind": "scan", "text": "KR0123456789"})
+    until(lambda: len(store.of("tap.unknown")) == 1, store.tail, 30)
+
+
 def test_a_session_outlives_the_patience_for_its_scans(store: Store, platform: Platform, app: App) -> None:
     """With `late` shorter than `session`: an old scan is nobody's, the session still gets its name."""
     store.floor["late"] = "1s"
