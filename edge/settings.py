@@ -292,10 +292,11 @@ def check_rules(s: Settings) -> None:
 
 
 def secrets(settings: Settings) -> list[Path]:
-    """The files that no other user may read, the pseudonym key last."""
+    """The files that no other user may read, the pseudonym keys last."""
     tables = [table for table in (settings.cart, settings.platform, settings.kiosk) if table]
     found = [getattr(table, key, None) for table in tables for key in sorted(_SECRETS)]
-    return [*dict.fromkeys(path for path in found if path), settings.store.pseudonym_key_file]
+    keys = settings.store.old_key_file, settings.store.pseudonym_key_file
+    return list(dict.fromkeys(path for path in (*found, *keys) if path))
 
 
 def driver(table: Mapping[str, Any], cls: type[_T], where: str, base: Path) -> _T:

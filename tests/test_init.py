@@ -200,15 +200,20 @@ def test_a_machine_that_goes_takes_nothing_along(opened: Callable[..., Store], t
     assert "아무것도 지우지 않았습니다" in said
     assert store.of("customer.identified")
 
-    database = store.data / "cartwire.db"
-    was, key = tmp_path / "was.db", tmp_path / "was.key"
+    database, before = store.data / "cartwire.db", store.folder / "pseudonym.key.old"  # a change of the key is under way
+    secret(before, bytes(reversed(KEY)))
+    store.config.write_text(store.config.read_text().replace("[store]\n", f'[store]\nold_key_file = "{before.name}"\n'))
+    was, key, old = tmp_path / "was.db", tmp_path / "was.key", tmp_path / "was.old"
     was.hardlink_to(database)  # the same bytes under a name that stays
+    old.hardlink_to(before)
     key.hardlink_to(store.folder / "pseudonym.key")
     assert pseudonym("nfc", BAND).encode() in was.read_bytes()
     code, said = typed("decommission", store.config, ["gw-1"], "en_US.UTF-8", "--backup", backup)
     assert (code, "Wiped." in said) == (0, True)
     assert not any(was.read_bytes())
     assert not any(key.read_bytes())
+    assert not any(old.read_bytes())
+    assert not before.exists()
     assert list(store.data.iterdir()) == list(backup.iterdir()) == []
     assert not (store.folder / "pseudonym.key").exists()
     assert call("decommission", store.config, "--yes", "--backup", backup)[0] == 0
