@@ -25,13 +25,19 @@ DELETE FROM intent WHERE action <> 'erase'
 
 
 def backup(data: Path, folder: Path) -> Path:
-    """Makes the copy anew and wipes the one before; where it is. Raises DatabaseError, sqlite3.Error, OSError."""
+    """Makes the copy anew and wipes the one before; where it is. It is his whose the folder is.
+
+    Raises DatabaseError, sqlite3.Error, OSError.
+    """
     (data / ERASED).unlink(missing_ok=True)  # first: what is erased while it is copied has to be asked for again
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made, new, old = (folder / f"{FILE}{suffix}" for suffix in ("", ".new", ".old"))
     for left in (*folder.glob(f"{new.name}*"), *folder.glob(old.name)):
         wipe(left)
     new.touch(mode=0o600)
+    owner = folder.stat()
+    if os.geteuid() == 0 != owner.st_uid:  # root's would be in the way of the timer's next one, and so of an erasure
+        os.chown(new, owner.st_uid, owner.st_gid)
     with closing(reader(data / FILE)) as source, closing(sqlite3.connect(new, isolation_level=None)) as copy:
         source.backup(copy)
         _mark(copy)

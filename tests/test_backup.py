@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -35,6 +36,17 @@ def copied(store: Store, folder: Path) -> Path:
     with closing(sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True)) as copy:
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     return folder / FILE
+
+
+def test_a_copy_made_by_root_is_in_nobodys_way(opened: Callable[..., Store], tmp_path: Path) -> None:
+    """`sudo cartwire backup` before an upgrade; the timer's next one is the daemon's user's, who has to wipe this one."""
+    store, folder = opened(), tmp_path / "backup"
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:  # anybody else can only make what is theirs
+        os.chown(folder, 65534, 65534)
+    for _ in range(2):
+        made = copied(store, folder)
+        assert (made.stat().st_uid, made.stat().st_gid) == (folder.stat().st_uid, folder.stat().st_gid)
 
 
 def test_yesterdays_copy_in_the_place_of_a_lost_database(
