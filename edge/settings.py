@@ -289,6 +289,9 @@ def check_rules(s: Settings) -> None:
         _require(s.cart.max_age >= 1, "[cart] max_age: must be at least 1s")
     if s.platform:
         _require(s.platform.poll >= 1, "[platform] poll: must be at least 1s")
+        _require(
+            not s.remote or s.platform.poll <= _OFTEN, "[platform] poll: must be at most 1h where there is [remote]"
+        )
 
 
 def secrets(settings: Settings) -> list[Path]:
@@ -528,7 +531,6 @@ def _check_kiosk(kiosk: Kiosk) -> None:
 def _check_remote(remote: Remote, platform: Platform | None) -> None:
     if platform is None:
         raise SettingsError("[remote]: needs [platform], from which the configuration is pulled")
-    _require(platform.poll <= _OFTEN, "[platform] poll: must be at most 1h where there is [remote]")
     where, path = "[remote] key_file", remote.key_file
     _file(where, path)
     _require(not path.stat().st_mode & 0o022, f"{where}: {path} can be written by other users; chmod go-w {path}")

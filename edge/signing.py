@@ -10,7 +10,7 @@ from edge import overlay, settings, signed
 from edge.document import LONGEST, Document, Refused
 
 _ANY: dict[str, dict[str, Any]] = {
-    "store": {"id": "any", "gateway": "any", "pseudonym_key_file": "any"},
+    "remote": {"key_file": "any"},
     "cart": {"broker": "mqtts://any"},
     "platform": {"url": "https://any"},
     "kiosk": {},
@@ -22,7 +22,8 @@ def sign(file: Path, key: Path, store: str, gateway: str, version: int) -> str:
     """The JWS. What every gateway would refuse is refused here already. Raises Refused."""
     document = Document(version=version, store=store, gateway=gateway, toml=_read(file))
     try:
-        settings.check_rules(settings.of(overlay.change(document.toml)(_ANY), Path()))
+        named = {"store": {"id": store, "gateway": gateway, "pseudonym_key_file": "any"}}
+        settings.check_rules(settings.of(overlay.change(document.toml)(_ANY | named), Path()))
     except (settings.SettingsError, Refused) as error:
         raise Refused(f"{file}: {error}") from None
     jws = signed.sign(document, signed.private_key(key))

@@ -420,6 +420,7 @@ def test_who_signs_hears_what_a_gateway_would_say(config: Path) -> None:
         ("[floor]\nclaim = 5\n", "[floor] claim: Expected a duration"),
         ("[floor]\nbands = '['\n", "[floor] bands: is no regular expression"),
         ("[store]\ncapacity = '20MB'\n", "[store] capacity: must be at least"),
+        ("[platform]\npoll = '2h'\n", "[platform] poll: must be at most 1h"),
         ("[cue]\nplayer = 'x'\n", "[cue]: is not for a remote configuration"),
         ("[floor\n", "is not TOML"),
     ):
@@ -430,9 +431,10 @@ def test_who_signs_hears_what_a_gateway_would_say(config: Path) -> None:
         ((folder / "none", "--key", key), "No such file"),
         ((tables, "--key", folder / "chain.key.pub"), "is no private key"),
         ((tables, "--key", folder / "none"), "No such file"),
+        ((tables, "--key", key, "--store", "Gang nam"), "[store] id: must be 1 to 32 of a-z"),
     ):
         tables.write_text("")
-        code, jws, errors = call("sign-configuration", *arguments, *names, "8")
+        code, jws, errors = call("sign-configuration", *names, "8", *arguments)
         assert (code, jws, errors.count("\n"), says in errors) == (2, "", 1, True), errors
 
 
