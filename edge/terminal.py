@@ -17,7 +17,11 @@ def language() -> str:
 
 
 def ask(question: str, default: str = "") -> str:
-    """The answer, or the default for none. Raises NobodyThere."""
+    """The answer, or the default for none. Raises NobodyThere, also for who hangs up with Ctrl-D."""
     if not sys.stdin.isatty():
         raise NobodyThere
-    return input(f"{question} [{default}]: " if default else f"{question}: ").strip() or default
+    try:
+        return input(f"{question} [{default}]: " if default else f"{question}: ").strip() or default
+    except EOFError:
+        print()
+        raise NobodyThere from None

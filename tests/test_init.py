@@ -180,6 +180,17 @@ def test_who_is_asked_reads_their_language(tmp_path: Path) -> None:
         assert written.keys() == {"store", "kiosk"}
 
 
+def test_who_hangs_up_is_told_so_in_one_line(store: Store, tmp_path: Path) -> None:
+    """Ctrl-D, at the first question of each command that asks."""
+    new = tmp_path / "edge.toml"
+    for verb, config in (("init", new), ("decommission", store.config), ("reset-staff", store.config)):
+        code, said = typed(verb, config, ["\x04"], "C.UTF-8")
+        assert (code, "Traceback" in said) == (2, False), said
+        assert re.search(rf"^cartwire: {verb}: .*there is no terminal to ask at.*$", said, re.MULTILINE), said
+    assert not new.exists()
+    assert store.data.exists()
+
+
 def test_a_machine_that_goes_takes_nothing_along(opened: Callable[..., Store], tmp_path: Path) -> None:
     """Not while its daemon runs, not without a yes; then names and keys are in no file, nor in what was one."""
     store = opened()
@@ -200,7 +211,8 @@ def test_a_machine_that_goes_takes_nothing_along(opened: Callable[..., Store], t
     assert "아무것도 지우지 않았습니다" in said
     assert store.of("customer.identified")
 
-    database, before = store.data / "cartwire.db", store.folder / "pseudonym.key.old"  # a change of the key is under way
+    database = store.data / "cartwire.db"
+    before = store.folder / "pseudonym.key.old"  # a change of the key is under way
     secret(before, bytes(reversed(KEY)))
     store.config.write_text(store.config.read_text().replace("[store]\n", f'[store]\nold_key_file = "{before.name}"\n'))
     was, key, old = tmp_path / "was.db", tmp_path / "was.key", tmp_path / "was.old"
