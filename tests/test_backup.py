@@ -39,7 +39,7 @@ def copied(store: Store, folder: Path) -> Path:
 
 
 def test_a_copy_made_by_root_is_in_nobodys_way(opened: Callable[..., Store], tmp_path: Path) -> None:
-    """`sudo cartwire backup` before an upgrade; the timer's next one is the daemon's user's, who has to wipe this one."""
+    """`sudo cartwire backup` before an upgrade; the daemon's user, who makes the next one, has to wipe this one."""
     store, folder = opened(), tmp_path / "backup"
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:  # anybody else can only make what is theirs
