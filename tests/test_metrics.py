@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge.health import Trouble, TroubleCode
 from edge.kiosk import metrics
 from peers.process import until
+from peers.signer import Signer
 from peers.store import Store, pseudonym
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ TOLD = {
     "drivers.*.state": "driver_state",
     "drivers.*.since": "driver_state_since_seconds",
     "drivers.*.skipped": "driver_skipped_total",
+    "remote.version": "remote_configuration_version",
+    "remote.trial": "remote_configuration_trial",
+    "remote.refused": "remote_configuration_refused",
 }
 """Of what `status` says, in which metric it is."""
 WORDS = {"clock.bootid", "line.reason", "sinks.*.reason", "drivers.*.reason"}
@@ -105,6 +109,8 @@ def health(store: Store) -> dict[str, Any]:
 
 def test_all_that_the_status_says_is_a_metric(store: Store, platform: Platform) -> None:
     """What is new there needs a metric, or a word here why it needs none."""
+    store.remote = {"key_file": str(Signer().believed_in(store.folder / "remote.pub"))}
+    store.configure()
     store.start()
     store.ready()
     platform.wait_pulled()
