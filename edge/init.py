@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from argparse import Namespace
 from pathlib import Path
@@ -44,6 +45,7 @@ _TEXTS = {
 }
 _SECRETS = {"key_file": "pseudonym.key", "token_file": "platform.token", "password_file": "broker.password"}
 """Flags that name a file to import, and what it is called then."""
+_BESIDE = ".init-"
 
 
 class CannotInit(Exception):
@@ -65,7 +67,9 @@ def init(arguments: Namespace) -> None:
         secrets.setdefault("pseudonym.key", key.read_bytes() if kept else os.urandom(MIN_KEY))
         config.parent.mkdir(parents=True, exist_ok=True)
         key.parent.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=config.parent, prefix=".init-") as beside:
+        for left in config.parent.glob(f"{_BESIDE}*"):  # by a call that was cut short; not wiped: its files may be in place
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=config.parent, prefix=_BESIDE) as beside:
             _write(Path(beside), config, _text(answers, arguments.data, arguments.username, set(secrets)), secrets)
     except OSError as error:
         raise CannotInit(f"{error.filename2 or error.filename}: {error.strerror}; nothing was overwritten") from None

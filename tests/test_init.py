@@ -130,11 +130,16 @@ def test_a_call_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     assert errors == ""
     written = config.read_bytes()
     for lost in (["edge.toml"], ["edge.toml", "credentials/platform.token"]):
+        beside = tmp_path / ".init-x1" / "credentials"
+        beside.mkdir(parents=True)
+        (beside / "pseudonym.key").hardlink_to(credentials / "pseudonym.key")
         for name in lost:
             (tmp_path / name).unlink()
         _, said, errors = call("init", config, *flags, *files)
         assert (errors, config.read_bytes()) == ("", written)
         assert f"The pseudonym key that was in {credentials}/pseudonym.key stays." in said
+        assert list(tmp_path.glob(".init-*")) == []
+    assert (credentials / "pseudonym.key").read_bytes() == KEY
     assert (credentials / "platform.token").read_bytes() == b"tok-1\n"
 
     config.unlink()
