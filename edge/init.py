@@ -67,7 +67,7 @@ def init(arguments: Namespace) -> None:
         secrets.setdefault("pseudonym.key", key.read_bytes() if kept else os.urandom(MIN_KEY))
         config.parent.mkdir(parents=True, exist_ok=True)
         key.parent.mkdir(mode=0o700, exist_ok=True)
-        for left in config.parent.glob(f"{_BESIDE}*"):  # by a call that was cut short; not wiped: its files may be in place
+        for left in config.parent.glob(f"{_BESIDE}*"):  # of a call cut short; not wiped: its files may be in place
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=config.parent, prefix=_BESIDE) as beside:
             _write(Path(beside), config, _text(answers, arguments.data, arguments.username, set(secrets)), secrets)
