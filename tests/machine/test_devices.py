@@ -17,8 +17,9 @@ def test_what_is_plugged_in_again_works_again(shop: Shop) -> None:
     """Each loss is told, with its return; the service never ends for it. What comes back is another device file."""
     app = shop.app()
     machine = shop.machine
-    for name in ("reader", "scanner", "line"):
+    for name in ("reader", "scanner"):
         machine.unplug(name)
+    machine.unplug_line()
     drivers = {"nfc@till-1", "hid@till-1", "serialport@till-1"}
     until(lambda: shop.named("device.lost") == drivers, lambda: f"three losses: {shop.troubles()}", PATIENCE)
     machine.plug_reader()
@@ -28,7 +29,7 @@ def test_what_is_plugged_in_again_works_again(shop: Shop) -> None:
     shop.ready()
     shop.tap(BAND)
     shop.type(40, app)
-    shop.line().scan(41)
+    shop.scan(41)
     until(lambda: app.cart == gtins(40, 41), lambda: f"both items, not {app.cart}", PATIENCE)
     assert shop.unit("cartwire", "NRestarts") == "0"
 
@@ -39,5 +40,5 @@ def test_pcscd_may_die(shop: Shop) -> None:
     shop.machine.say("systemctl kill --signal=KILL pcscd.service")
     until(lambda: "nfc@till-1" in shop.named("device.recovered"), "the reader to be back", PATIENCE)
     shop.tap(BAND)
-    shop.line().scan(42)
+    shop.scan(42)
     until(lambda: app.cart == gtins(42), "the item", PATIENCE)

@@ -56,13 +56,13 @@ def items(witness: Witness) -> list[dict[str, Any]]:
 
 def stream(shop: Shop, witness: Witness, rng: random.Random, scanned: list[str]) -> None:
     """Scan on and on, until so many were seen accepted; the cut comes in the middle of the next."""
-    line, start, enough = shop.line(), len(scanned), rng.randint(20, 80)
+    start, enough = len(scanned), rng.randint(20, 80)
 
     def one() -> bool:
         seen = len(items(witness))
         if len(scanned) - start < seen + AHEAD:
             scanned.append(gtins(len(scanned))[0])
-            line.scan(len(scanned) - 1)
+            shop.scan(len(scanned) - 1)
         return seen >= enough
 
     until(one, lambda: f"{enough} items, there are {len(items(witness))}", 3 * PATIENCE)
