@@ -234,7 +234,7 @@ class Shop:
         login = (cart, f"password of {cart}")
         app = App(self._door, cart, self.folder / "apps", login=login, tls=self._trusting())
         self._apps.callback(app.close)
-        app.online(60)
+        app.online(120)
         return app
 
     def witness(self) -> Witness:
@@ -292,7 +292,8 @@ class Shop:
     def leaks(self) -> list[str]:
         """Return the files on the machine and of the platform with a band's UID in the clear."""
         places = "/var/lib/cartwire /var/backups/cartwire /var/log /run/log /var/lib/mosquitto"
-        found = self.machine.run(f"grep -r -l -i -e {BAND} -e {OTHER} {places}").out.split()
+        # [0]4…: the agent logs what it is told to do, which is not to find itself.
+        found = self.machine.run(f"grep -r -l -i -e '[0]{BAND[1:]}' -e '[0]{OTHER[1:]}' {places}").out.split()
         texts = {path: path.read_bytes().upper() for path in self.platform.folder.rglob("*") if path.is_file()}
         return found + [str(path) for path, text in texts.items() if BAND.encode() in text]
 

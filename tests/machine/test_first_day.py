@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bands import BAND, gtins
+from bands import BAND, OTHER, gtins
 from peers.process import until
+from peers.store import pseudonym
 
 if TYPE_CHECKING:
     from machine.shop import Shop
@@ -80,6 +81,7 @@ def test_the_copy_is_remade_when_somebody_was_erased(shop: Shop) -> None:
     copy = "/var/backups/cartwire/cartwire.db"
     say("systemctl start cartwire-backup.service")
     assert shop.machine.run(f"grep -q c-2 {copy}").code == 0
+    shop.platform.change("identifier", pseudonym("nfc", OTHER), None)
     shop.platform.change("customer", "c-2", None)
     until(lambda: shop.events("customer.erased"), "the erasure", PATIENCE)
     until(lambda: shop.machine.run(f"grep -q c-2 {copy}").code == 1, "a copy without them", 120)
