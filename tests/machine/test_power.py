@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from machine.shop import Shop, Witness
     from peers.app import App
 
-CUTS = int(os.environ.get("CARTWIRE_CUTS", "1"))
+CUTS = int(os.environ.get("CARTWIRE_CUTS", "5"))
 PATIENCE = 90.0
 AHEAD = 8
 """Scans that wait in the line at most."""
