@@ -95,7 +95,7 @@ def test_a_sink_that_is_dead(shop: Shop) -> None:
     until(lambda: len(shop.events("cart.item_added")) == 1, "the item in the journal", PATIENCE)
     with step("for longer than the watchdog waits"):
         shop.machine.say(f"sleep {WATCHDOG * 1.5}", WATCHDOG * 3)
-    assert set(shop.troubles()) == {"cart connecting", "platform connecting"} or shop.troubles()
+    assert {trouble.split()[0] for trouble in shop.troubles()} == {"cart", "platform"}
     assert (restarts(shop), shop.unit("cartwire", "MainPID")) == (0, pid)
     shop.platform.start()
     shop.machine.say("systemctl start mosquitto")
