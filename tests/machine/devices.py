@@ -32,7 +32,6 @@ class Cards:
 
     def __init__(self, path: Path) -> None:
         """Connect to the reader, whose slot is empty."""
-        self.asked = 0
         self._answer = UNKNOWN
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX)
@@ -68,7 +67,6 @@ class Cards:
                 kind, _, length = HEADER.unpack(head)
                 payload = messages.read(length)
                 if kind == APDU:
-                    self.asked += payload == GET_UID
                     self._send(APDU, self._answer if payload == GET_UID else UNKNOWN)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machine.channel import Agent, Channel, Done, qmp
+from machine.devices import SerialLine
 from machine.image import said
 from machine.powerlog import replay
 from peers.process import Child, until
@@ -53,6 +54,9 @@ def _kvm(kernel: Path) -> bool:
 
 class Machine:
     """Boots from the disks in its folder; `kill` is the end of its power."""
+
+    line: SerialLine | None = None
+    """The scanner on a serial line, while it is plugged in."""
 
     def __init__(
         self, folder: Path, image: Image, *, bare: bool, stick: Path, forward: Iterable[tuple[int, int]]
@@ -132,6 +136,9 @@ class Machine:
             if channel:
                 channel.close()
         self._qmp = self._agent = None
+        if self.line:
+            self.line.close()
+            self.line = None
         if self._child:
             self._child.kill()
 
@@ -153,8 +160,16 @@ class Machine:
         return [replay(self.log(name), self._raw(name), rng) for name in DISKS]
 
     def plug_line(self) -> None:
-        """Plug the scanner on a serial line in."""
+        """Plug the scanner on a serial line in: for QEMU it is there while somebody holds the other end of it."""
         self._plug(LINE)
+        self.line = SerialLine(self.path("serial"))
+
+    def unplug_line(self) -> None:
+        """Pull it out."""
+        if self.line:
+            self.line.close()
+            self.line = None
+        self.unplug("line")
 
     def _plug(self, device: dict[str, str]) -> None:
         arguments: dict[str, Any] = {**device}

@@ -24,13 +24,12 @@ def test_what_is_missing_may_come_later(shop: Shop) -> None:
     assert shop.unit("cartwire", "ActiveState") == "active"
     assert not shop.status()["clock"]["ok"]
 
-    line = shop.line()
     with step("a reader"):
         machine.plug_reader()
         machine.plug_scanner()
         until(lambda: "nfc@till-1" in shop.named("device.recovered"), lambda: f"it: {shop.troubles()}", PATIENCE)
     shop.tap(BAND)
-    line.scan(60)
+    shop.scan(60)
     until(lambda: shop.events("cart.item_added"), "an item", PATIENCE)
     (item,) = shop.events("cart.item_added")
     assert not item["clockok"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bands import BAND, gtins
+from bands import BAND, OTHER, gtins
 from peers.process import until
+from peers.store import pseudonym
 
 if TYPE_CHECKING:
     from machine.shop import Shop
@@ -19,8 +20,7 @@ def test_a_tap_and_scans_reach_the_app(shop: Shop) -> None:
     app = shop.app()
     shop.tap(BAND)
     shop.type(1, app)
-    line = shop.line()
-    line.scan(2)
+    shop.scan(2)
     until(lambda: app.cart == gtins(1, 2), lambda: f"both items, not {app.cart}", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     events = shop.events("customer.identified", "cart.item_added", "cart.item_confirmed")
@@ -51,9 +51,8 @@ def test_it_can_do_little_harm_as_it_runs(shop: Shop) -> None:
 def test_a_stop_takes_what_is_in_flight_along_and_a_restart_keeps_who_stands_there(shop: Shop) -> None:
     app = shop.app()
     shop.tap(BAND)
-    line = shop.line()
     for number in range(10, 30):
-        line.scan(number)
+        shop.scan(number)
     until(lambda: app.cart, "the first items", PATIENCE)
     seconds = float(
         shop.machine.say(
@@ -66,7 +65,7 @@ def test_a_stop_takes_what_is_in_flight_along_and_a_restart_keeps_who_stands_the
     before = shop.events("cart.item_added")
     shop.machine.say("systemctl start cartwire")
     shop.ready()
-    line.scan(30)
+    shop.scan(30)
     until(lambda: gtins(30)[0] in app.cart, "what is scanned after it", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     after = shop.events("cart.item_added")
@@ -82,6 +81,7 @@ def test_the_copy_is_remade_when_somebody_was_erased(shop: Shop) -> None:
     copy = "/var/backups/cartwire/cartwire.db"
     say("systemctl start cartwire-backup.service")
     assert shop.machine.run(f"grep -q c-2 {copy}").code == 0
+    shop.platform.change("identifier", pseudonym("nfc", OTHER), None)
     shop.platform.change("customer", "c-2", None)
     until(lambda: shop.events("customer.erased"), "the erasure", PATIENCE)
     until(lambda: shop.machine.run(f"grep -q c-2 {copy}").code == 1, "a copy without them", 120)

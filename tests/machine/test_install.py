@@ -33,7 +33,7 @@ def test_a_bare_machine_becomes_a_gateway(deb: Path, tmp_path: Path) -> None:
         say("cartwire check", PATIENCE)
         app = shop.app()
         shop.tap(BAND)
-        shop.line().scan(1)
+        shop.scan(1)
         until(lambda: app.cart == gtins(1), lambda: f"the item, not {app.cart}", PATIENCE)
         (item,) = shop.events("cart.item_added")
         assert item["clockok"]

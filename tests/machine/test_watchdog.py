@@ -48,15 +48,16 @@ def test_a_loop_that_hangs(shop: Shop) -> None:
     say("systemctl restart cartwire")
     shop.ready()
     shop.tap(BAND)
-    shop.line().scan(50)
+    shop.scan(50)
     until(lambda: app.cart == gtins(50), "the item", PATIENCE)
     say("touch /var/lib/cartwire/stuck")
     with step("the watchdog is waited for"):
         until(lambda: restarts(shop) == 1, "a restart", WATCHDOG + PATIENCE)
     assert "watchdog" in say("journalctl --no-pager -u cartwire").lower()
     shop.ready()
-    shop.line().scan(51)
-    until(lambda: app.cart == gtins(50, 51), "the session to go on", PATIENCE)
+    shop.tap(BAND)  # their session is over by now
+    shop.scan(51)
+    until(lambda: app.cart == gtins(50, 51), lambda: f"both items, not {app.cart}", PATIENCE)
 
 
 def test_a_disk_that_hangs(shop: Shop) -> None:
@@ -64,22 +65,23 @@ def test_a_disk_that_hangs(shop: Shop) -> None:
     app = shop.app()
     say = shop.machine.say
     shop.tap(BAND)
-    shop.line().scan(52)
+    shop.scan(52)
     until(lambda: app.cart == gtins(52), "the item", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     pid = shop.unit("cartwire", "MainPID")
     say("fsfreeze --freeze /var/lib/cartwire")
-    shop.line().scan(53)
+    shop.scan(53)
     with step("the watchdog is waited for"):
         until(lambda: "watchdog" in say("journalctl --no-pager -u cartwire").lower(), "it to act", WATCHDOG + PATIENCE)
     say("fsfreeze --unfreeze /var/lib/cartwire")
     until(lambda: shop.unit("cartwire", "MainPID") not in (pid, "0"), "another process", PATIENCE)
     shop.ready()
-    shop.line().scan(54)
-    until(lambda: gtins(54)[0] in app.cart, "the session to go on", PATIENCE)
+    shop.tap(BAND)
+    shop.scan(54)
+    until(lambda: gtins(54)[0] in app.cart, "the next item", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     # 53 was never accepted as long as the disk hung: it may be in the cart once, or not at all.
-    assert app.cart in (gtins(52, 54), gtins(52, 53, 54))
+    assert sorted(app.cart) in (gtins(52, 54), gtins(52, 53, 54))
     assert [event["data"]["gtin"] for event in shop.events("cart.item_added")] == app.cart
 
 
@@ -89,11 +91,11 @@ def test_a_sink_that_is_dead(shop: Shop) -> None:
     shop.machine.say("systemctl stop mosquitto")
     shop.platform.kill()
     shop.tap(BAND)
-    shop.line().scan(55)
+    shop.scan(55)
     until(lambda: len(shop.events("cart.item_added")) == 1, "the item in the journal", PATIENCE)
     with step("for longer than the watchdog waits"):
         shop.machine.say(f"sleep {WATCHDOG * 1.5}", WATCHDOG * 3)
-    assert set(shop.troubles()) == {"cart connecting", "platform connecting"} or shop.troubles()
+    assert {trouble.split()[0] for trouble in shop.troubles()} == {"cart", "platform"}
     assert (restarts(shop), shop.unit("cartwire", "MainPID")) == (0, pid)
     shop.platform.start()
     shop.machine.say("systemctl start mosquitto")
