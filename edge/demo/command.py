@@ -115,7 +115,7 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
             raise CannotOpen(f"demo --listen: {why}; choose another address or port") from None
         stage.url = f"http://{_reached(host)}:{port}"
         frames = [f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")]
-        await stack.enter_async_context(store.open(changes, frames))
+        await stack.enter_async_context(store.open(changes, frames, language))
         stack.push_async_callback(hands.close)
         stage.fixed |= {
             "run": store.folder.name,
@@ -129,13 +129,19 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
         async with asyncio.TaskGroup() as group:
             group.create_task(watch(store, scene))
             await _taking(store, scene)
-            group.create_task(hands.play_day((HERE / "day.jsonl").read_text()))
+            group.create_task(_play(hands, stage))
             said = {"page": stage.link(), "staff": stage.fixed["staff"], "config": store.config}
             print(texts["opened"].format(**said, code=store.setup_code()), flush=True)
             if gate.asks:
                 print(texts["once"], flush=True)
             if not arguments.no_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
                 await asyncio.to_thread(webbrowser.open, stage.link())
+
+
+async def _play(hands: Hands, stage: Stage) -> None:
+    """The day begins when there is a phone that sees it: what is pushed to nobody is pushed again a minute later."""
+    await stage.visited.wait()
+    await hands.play_day((HERE / "day.jsonl").read_text())
 
 
 async def _taking(store: Store, scene: Scene) -> None:

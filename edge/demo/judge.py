@@ -222,7 +222,7 @@ class Judge:
         return item.scan is None or customer in self._allowed(item.scan)
 
     def _presented(self, event: _Event, when: float) -> _Played | None:
-        """Which presentation of a product this is, rather one that fits the customer; for a doubled one none is left."""
+        """Which presentation of a product this is, rather one that fits the customer; a doubled one finds none."""
         free = [
             one
             for one in self._played[event["data"]["read_point"]]

@@ -61,6 +61,8 @@ class Stage:
     gate: Gate
     fixed: dict[str, Any]
     url: str = ""
+    visited: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a phone has been connected."""
     _own: files.Files = field(default_factory=lambda: files.Files(HERE / "static"))
     _shared: files.Files = field(default_factory=lambda: files.Files(files.HERE / "static"))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -149,6 +151,7 @@ class Stage:
             try:
                 async with session.ws_connect(url, protocols=("mqtt",), max_msg_size=_LARGEST) as there:
                     await here.prepare(request)
+                    self.visited.set()
                     ways = [asyncio.create_task(_hand_on(*way)) for way in ((here, there), (there, here))]
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
                     for way in ways:

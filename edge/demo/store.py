@@ -40,7 +40,7 @@ _CONFIG = """\
 id = "gangnam"
 gateway = "gw-1"
 timezone = "Asia/Seoul"
-language = "ko"
+language = "{language}"
 data = "data"
 pseudonym_key_file = "pseudonym.key"
 capacity = "{capacity}B"
@@ -141,7 +141,7 @@ class Store:
         return self.folder / "readings"
 
     @asynccontextmanager
-    async def open(self, changes: list[dict[str, Any]], frames: list[str]) -> AsyncIterator[None]:
+    async def open(self, changes: list[dict[str, Any]], frames: list[str], language: str) -> AsyncIterator[None]:
         """All parts, the feed filled with `changes`. `frames`: origins that may frame the staff's page."""
         self._furnish()
         async with AsyncExitStack() as stack:
@@ -156,6 +156,7 @@ class Store:
             self.page_port = _free_port()
             self.config.write_text(
                 _CONFIG.format(
+                    language=language,
                     capacity=CAPACITY,
                     reserve=RESERVE,
                     broker=self.lines["broker"].port,
