@@ -105,7 +105,7 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
     scene = Scene(judge, lambda: stage.changed())
     hands = Hands(store.readings, customers, judge, lambda: stage.changed(), lambda: acts.doubtful())
     acts = Acts(store, hands, scene, {change["key"]: change for change in changes if change["key"] in customers})
-    gate = Gate(host, asks=not settings.is_loopback(host))
+    gate = Gate(host, asks=arguments.listen is not None)
     stage = Stage(store, scene, acts, gate, {})
     async with AsyncExitStack() as stack:
         try:

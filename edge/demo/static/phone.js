@@ -35,7 +35,7 @@ export class Phone {
   /** Connects; a window that had this phone before lets it go. */
   resume() {
     this.windows.postMessage("mine");
-    this.client = mqtt.connect(`ws://${location.host}/mqtt`, {
+    this.client = mqtt.connect(`${location.origin.replace(/^http/, "ws")}/mqtt`, {
       clientId: this.id,
       clean: false,
       keepalive: 30,
