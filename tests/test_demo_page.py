@@ -304,7 +304,7 @@ def test_the_counter_is_seen_to_rise(
     page.visit()
     page.tap(MINJI, "till-1")
     page.hold(3)
-    until(lambda: len(kept) == 1, "an item to be swallowed", ARRIVES)
+    until(lambda: page.said() and len(kept) == 1, "an item to be swallowed", ARRIVES)
     wanted = {"lost": 1, "doubled": 1, "wrong": 1}
     until(lambda: page.counts() == wanted, lambda: f"a lost item: {page.said()}", BACK)
     next(visitors, None)

@@ -198,10 +198,13 @@ class Terminal:
         self.cdp._sync(gathered(sent))
 
     def axe(self) -> list[str]:
-        """Return what axe-core finds against WCAG 2.0-2.2 A, AA and best practice: the rule and where."""
+        """Return what axe-core finds against WCAG 2.0-2.2 A, AA and best practice: the rule and where.
+
+        What is in a frame is another page, and looked at by itself.
+        """
         if not self.page.evaluate("!!window.axe"):
             self.page.evaluate(AXE)
-        options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+        options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"], "iframes": False}
         found: list[dict[str, Any]] = self.page.evaluate(
             "async how => (await axe.run(document, how)).violations", options
         )

@@ -37,11 +37,10 @@ function spot(name) {
   const holder = state.scene?.holders[name];
   const held = name in (state.scene?.holders ?? {});
   const at = state.store.shoppers.findIndex((each) => each.customer === holder);
-  const who = called(state.who);
-  return html`<button class="spot ${at < 0 ? "" : `who-${at}`} ${held ? "held" : ""}" data-spot=${name} data-holder=${holder ?? ""}
-      aria-label=${_("%(who)s taps here: %(where)s", { who, where: place(name) })} @click=${() => tap(name)}>
+  return html`<button class="spot ${at < 0 ? "" : `who-${at}`} ${held ? "held" : ""}" data-spot=${name} data-holder=${holder ?? ""} @click=${() => tap(name)}>
     <span class="name">${icon("tap")} ${place(name)}</span>
     <span class="holder">${held ? called(holder) ?? _("an unknown band") : _("free")}</span>
+    <span class="sr">${_("%(who)s taps here", { who: called(state.who) })}</span>
   </button>`;
 }
 
@@ -49,9 +48,9 @@ function door() {
   const inside = state.scene?.inside.includes(state.who);
   const here = Object.keys(state.scene?.zones ?? {}).map(called);
   const words = inside ? _("Walk out with the beacon") : _("Walk in with the beacon");
-  return html`<button class="spot" data-spot="door" data-here=${here.join()} aria-label=${`${words}: ${called(state.who)}`}
-      @click=${() => act({ do: "walk", customer: state.who })}>
-    <span class="name">${icon("online")} ${words}</span><span class="holder">${here.length ? here.join(", ") : _("nobody is heard")}</span></button>`;
+  return html`<button class="spot" data-spot="door" data-here=${here.join()} @click=${() => act({ do: "walk", customer: state.who })}>
+    <span class="name">${icon("online")} ${words}</span><span class="holder">${here.length ? here.join(", ") : _("nobody is heard")}</span>
+    <span class="sr">${called(state.who)}</span></button>`;
 }
 
 /** A shopper: pressed, the visitor is that one; carried to a read point, they tap there. */
