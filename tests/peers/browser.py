@@ -47,10 +47,10 @@ FOCUS = """() => {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser; it ends with the block."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """Start the browser, with more options if they are given; it ends with the block."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OPTIONS, *more])
         yield browser
         browser.close()
 

@@ -65,7 +65,11 @@ function become(customer) {
   changed();
 }
 
-const tap = (spot) => act({ do: "tap", read_point: spot, customer: state.who });
+function tap(spot) {
+  state.scene.place[state.who] = spot; // at once: what is held up next is held up there
+  changed();
+  act({ do: "tap", read_point: spot, customer: state.who });
+}
 
 /** Holds a product up where the shopper stands; who stands nowhere is told to tap first. */
 export function hold(text, symbology = "EAN13") {
