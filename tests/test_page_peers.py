@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 HEAD = "<!doctype html><html lang=en><title>A page</title><link rel=icon href='data:,'>"
 GOOD = """<style>button { min-width: 48px; min-height: 48px } :focus { outline: 3px solid }</style>
-<main data-page=floor aria-busy=false><h1>Floor</h1><button>End</button><label>Search <input style="height:60px"></label></main>"""
+<main data-page=floor aria-busy=false><h1>Floor</h1><button>End</button>
+<label>Search <input style="height:60px"></label></main>"""
 BAD = """<style>button { outline: none } .wide { width: 1100px; height: 700px; background: #eee; color: #ddd }</style>
 <main data-page=floor aria-busy=false><h1>Floor</h1><button style="width:40px;height:60px">x</button><input>
 <img src="http://192.0.2.7/count.png"><p class=wide>hardly to be read</main>

@@ -10,7 +10,7 @@ import { money, product } from "../words.js";
 const SHOWN = 60;
 
 export const phones = () => html`<section class="phones" aria-label=${_("The shoppers' phones")}>
-  ${state.store.shoppers.map((shopper, at) => phone(shopper, at, html`<a class="small" href="/phone/${shopper.cart}" target="_blank" rel="opener"
+  ${state.store.shoppers.map((shopper, at) => phone(shopper, at, html`<a class="small" href="/phone/${shopper.cart}" target="_blank"
     aria-label=${_("%(who)s's phone alone", { who: shopper.name[language()] })}>${icon("phone")}</a>`))}
   ${state.store.asks ? another() : nothing}
 </section>`;
