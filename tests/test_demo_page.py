@@ -370,6 +370,15 @@ def test_the_keyboard_gets_everywhere_and_shops(visitor: Open) -> None:
     page.settled()
 
 
+def test_the_staffs_page_does_not_take_the_focus_that_is_elsewhere(visitor: Open) -> None:
+    page = visitor()
+    page.page.frame_locator("iframe").locator("input").first.focus()
+    page.page.locator("[data-act=internet]").focus()
+    for frame in page.page.frames:
+        frame.wait_for_function("() => (window.pictures = (window.pictures ?? 0) + 1) > 150")  # it draws each second
+    assert page.page.evaluate("document.activeElement.dataset.act") == "internet"
+
+
 def test_a_shopper_is_carried_to_a_reader(visitor: Open) -> None:
     page = visitor()
     page.page.emulate_media(reduced_motion="reduce")

@@ -76,13 +76,12 @@ class _Played:
 class _Item:
     event: _Event
     seen: float
+    scan: _Played | None
+    """None for a doubled one, and what staff gave."""
     taken: dict[str, int] = field(default_factory=dict)
     """By phone, how often."""
     at_platform: bool = False
-    confirmed: bool = False
-    removed: bool = False
     withdrawn: bool = False
-    scan: _Played | None = None
     right: bool | None = None
     """Whether it is in the right cart, once that is settled."""
     missing: float | None = None
@@ -132,13 +131,13 @@ class Judge:
             return
         self._known.add(event["id"])
         data, when = event["data"], _seconds(event)
-        if event["type"] in (ADDED, UNCLAIMED) and not data.get("staff"):
-            scan = self._presented(event, when)
-            self._unheld += scan is None
+        if event["type"] in (ADDED, UNCLAIMED):
+            scan = None
+            if not data.get("staff"):
+                scan = self._presented(event, when)
+                self._unheld += scan is None
             if event["type"] == ADDED:
-                self._item(event, at).scan = scan
-        elif event["type"] == ADDED:
-            self._item(event, at)
+                self._items[event["id"]] = _Item(event, at, scan)
         elif event["type"] == CONFIRMED:
             self._confirmed.add(data["event"])
         elif event["type"] == REMOVED:
@@ -181,9 +180,6 @@ class Judge:
         wrong = sum(bool(item.taken) and not self._is_right(item, now) for item in items)
         return Counts(len(items), arrived, len(items) - arrived - lost, lost, twice + self._unheld, wrong)
 
-    def _item(self, event: _Event, at: float) -> _Item:
-        return self._items.setdefault(event["id"], _Item(event, at))
-
     def _arrived(self, item: _Item) -> bool:
         excused = item.withdrawn or item.event["id"] in self._removed
         return (bool(item.taken) or excused) and item.at_platform
@@ -214,8 +210,6 @@ class Judge:
         customer = data["customer"]
         if self.carts.get(customer) != data["cart"]:
             return False
-        if data.get("staff"):
-            return True
         when = _seconds(item.event)
         if any(begin < when < end for begin, end in self._without.get(customer, [])):
             return False
