@@ -129,6 +129,12 @@ def test_when_it_is_killed_its_parts_end_and_the_next_one_tidies_up(
     assert list(here.iterdir()) == []
 
 
+def test_a_terminal_that_is_closed_closes_it(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    demo = started(tmp_path, ended)
+    assert demo.child.terminate(ENDS, signal.SIGHUP) == 0
+    assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("listen", "said"),
     [
@@ -145,6 +151,19 @@ def test_an_address_that_cannot_be_had(listen: str, said: str, tmp_path: Path, h
     error = (tmp_path / "e").read_text()
     assert error.startswith(f"cartwire: {said.format(taken=taken)}")
     assert error.count("\n") == 1
+
+
+def test_a_part_that_cannot_be_had_is_said_in_one_line(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    """Files may not get larger than the broker needs them."""
+    command = ["sh", "-c", 'ulimit -f 1 && exec "$@"', "sh", "env", f"TMPDIR={here}", *COMMAND]
+    demo = Child(command, tmp_path / "o", tmp_path / "e")
+    ended.callback(demo.kill)
+    until(lambda: not demo.running, "the end", 60)
+    assert demo.terminate() == 2
+    error = (tmp_path / "e").read_text()
+    assert error.startswith("cartwire: demo: ")
+    assert error.count("\n") == 1
+    assert list(here.iterdir()) == []
 
 
 def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, ended: ExitStack) -> None:

@@ -329,6 +329,18 @@ def test_axe_finds_nothing(visitor: Open, language: str, scheme: str) -> None:
 
 
 @both_languages
+@pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("en-GB", "en"), ("fr-FR", "en")])
+def test_it_begins_in_the_visitors_language(demo: Demo, chromium: Browser, locale: str, language: str) -> None:
+    context = chromium.new_context(locale=locale)
+    page = context.new_page()
+    page.goto(demo.url)
+    page.locator(f"html[lang={language}] [data-phone]").first.wait_for(timeout=BACK * 1000)
+    other = {"ko": "English", "en": "한국어"}[language]
+    page.get_by_role("button", name=other).click()
+    page.get_by_role("button", name={"en": "English", "ko": "한국어"}[language]).wait_for()
+    context.close()
+
+
 def test_one_screen_on_a_laptop_and_nothing_too_small(visitor: Open, language: str) -> None:
     page = visitor(language=language)
     assert (too_wide(page.page), too_high(page.page)) == (0, 0)

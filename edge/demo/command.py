@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import webbrowser
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -76,16 +77,26 @@ def main(arguments: argparse.Namespace) -> int:
         pass
     except (broker.BrokerError, StoreError) as error:
         raise CannotOpen(f"demo: {error}") from None
+    except OSError as error:
+        raise CannotOpen(f"demo: {error.filename or tempfile.gettempdir()}: {error.strerror or error}") from None
     print(_TEXTS[language]["ended"], flush=True)
     return 0
 
 
 async def _until_stopped(work: Any) -> None:
     task = asyncio.ensure_future(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with suppress(asyncio.CancelledError):
-        await task
+        try:
+            await task
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    """What a task has met, out of the groups that it comes in."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _address(listen: str | None) -> tuple[str, int]:
@@ -108,14 +119,10 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
     gate = Gate(host, asks=arguments.listen is not None)
     stage = Stage(store, scene, acts, gate, {})
     async with AsyncExitStack() as stack:
-        try:
-            port = await stack.enter_async_context(stage.serve(host, port))
-        except OSError as error:
-            why = f"{host}:{port} cannot be had ({settings.reason(error)})"
-            raise CannotOpen(f"demo --listen: {why}; choose another address or port") from None
+        listening = stack.enter_context(_listening(host, port))
+        port = listening.getsockname()[1]
         stage.url = f"http://{_reached(host)}:{port}"
-        frames = [f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")]
-        await stack.enter_async_context(store.open(changes, frames, language))
+        await stack.enter_async_context(store.open(changes, f"http://127.0.0.1:{port}", language))
         stack.push_async_callback(hands.close)
         stage.fixed |= {
             "run": store.folder.name,
@@ -126,6 +133,7 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
             "shoppers": [{key: getattr(each, key) for key in ("customer", "cart", "name")} for each in shoppers],
             "products": [_product(change) for change in changes if change["kind"] == "product"],
         }
+        await stack.enter_async_context(stage.serve(listening))
         async with asyncio.TaskGroup() as group:
             group.create_task(watch(store, scene))
             await _taking(store, scene)
@@ -136,6 +144,14 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
                 print(texts["once"], flush=True)
             if not arguments.no_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
                 await asyncio.to_thread(webbrowser.open, stage.link())
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = f"{host}:{port} cannot be had ({settings.reason(error)})"
+        raise CannotOpen(f"demo --listen: {why}; choose another address or port") from None
 
 
 async def _play(hands: Hands, stage: Stage) -> None:

@@ -12,6 +12,7 @@ POST /enter             {"token"}: out of such a link
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -73,8 +74,8 @@ class Stage:
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def serve(self, host: str, port: int) -> AsyncIterator[int]:
-        """The port. Raises OSError if the address cannot be had."""
+    async def serve(self, listening: socket.socket) -> AsyncIterator[None]:
+        """For as long as the context is open; who dialled before that is answered now."""
         app = web.Application(middlewares=[self.gate.admit, _answered], client_max_size=_LARGEST)
         app.on_response_prepare.append(self._harden)
         app.router.add_get("/", self._page("index.html"))
@@ -90,8 +91,8 @@ class Stage:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
-            yield runner.addresses[0][1]
+            await web.SockSite(runner, listening).start()
+            yield
         finally:
             await runner.cleanup()
 

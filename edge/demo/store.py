@@ -7,7 +7,6 @@ comes through a FIFO that a `replay` driver reads.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import secrets
@@ -61,7 +60,7 @@ silent = "5s"
 
 [kiosk]
 listen = "127.0.0.1:{page}"
-frame_ancestors = {frames}
+frame_ancestors = ["{demo}"]
 
 [[driver]]
 kind = "replay"
@@ -141,8 +140,8 @@ class Store:
         return self.folder / "readings"
 
     @asynccontextmanager
-    async def open(self, changes: list[dict[str, Any]], frames: list[str], language: str) -> AsyncIterator[None]:
-        """All parts, the feed filled with `changes`. `frames`: origins that may frame the staff's page."""
+    async def open(self, changes: list[dict[str, Any]], page: str, language: str) -> AsyncIterator[None]:
+        """All parts, the feed filled with `changes`. `page`: the origin of the page that frames the staff's."""
         self._furnish()
         async with AsyncExitStack() as stack:
             websocket = _free_port()
@@ -162,7 +161,7 @@ class Store:
                     broker=self.lines["broker"].port,
                     platform=self.lines["platform"].port,
                     page=self.page_port,
-                    frames=json.dumps(frames),
+                    demo=page,
                 )
             )
             stack.push_async_callback(self.gateway.end)
