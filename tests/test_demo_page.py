@@ -181,6 +181,13 @@ def test_the_power_is_cut(visitor: Open, demo: Demo, language: str) -> None:
     alex.insert(0, page.hold(7))
     page.switch("internet", on=True)
     carts_converge(page, minji, alex, before)
+    for number in (1, 2, 3, 4):
+        page.hold(number)
+    page.switch("power", on=False)  # whatever was accepted of these
+    page.switch("power", on=True)
+    page.page.locator("[data-gateway=on]").wait_for(timeout=BACK * 1000)
+    page.settled()
+    assert page.counts() == NOTHING
 
 
 @both_languages
@@ -328,7 +335,6 @@ def test_axe_finds_nothing(visitor: Open, language: str, scheme: str) -> None:
     assert alone.axe() == []
 
 
-@both_languages
 @pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("en-GB", "en"), ("fr-FR", "en")])
 def test_it_begins_in_the_visitors_language(demo: Demo, chromium: Browser, locale: str, language: str) -> None:
     context = chromium.new_context(locale=locale)
@@ -341,6 +347,7 @@ def test_it_begins_in_the_visitors_language(demo: Demo, chromium: Browser, local
     context.close()
 
 
+@both_languages
 def test_one_screen_on_a_laptop_and_nothing_too_small(visitor: Open, language: str) -> None:
     page = visitor(language=language)
     assert (too_wide(page.page), too_high(page.page)) == (0, 0)
