@@ -78,7 +78,8 @@ class Terminal:
         self._home = f"http://127.0.0.1:{port}"
         self._context = browser.new_context(color_scheme=scheme, viewport=size or SMALL, accept_downloads=True)
         self._context.set_default_timeout(10_000)
-        self._context.add_init_script(f"localStorage['cartwire.language'] ??= '{language}'")
+        kept = f"localStorage['cartwire.language'] ??= '{language}'"
+        self._context.add_init_script(f"try {{ {kept} }} catch {{}}")  # a frame whose page is not there keeps nothing
         self.page = self._context.new_page()
         self.page.on("request", self._requested)
         self.page.on("console", self._said)
