@@ -1,23 +1,25 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-page part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-demo part-platform part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
 demo: .venv-run/ready
 	@.venv-run/bin/cartwire demo
 
-# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in five
-# parts at once, as each waits most of the time.
+# Everything: the parts the tests run on, from Debian; the environment; lint, types, imports; all tests. These in
+# parts, five at once, as each waits most of the time; the longest begin.
 FAULTS = $(addprefix tests/test_,kills.py crash_images.py order.py mutants.py state_machine.py strikes.py links.py troubles.py)
 DEVICES = $(addprefix tests/test_,ble.py camera.py cues.py decoder.py hid.py nfc.py nfc_codes.py nfc_restarts.py serialport.py)
 STORIES = $(wildcard tests/test_story_*.py)
 PAGE = $(wildcard tests/test_page_*.py)
+DEMO = $(wildcard tests/test_demo*.py)
+PLATFORM = $(wildcard $(addprefix tests/test_,line.py remote*.py renewal.py sandbox.py spec*.py tls.py uplink.py verify_platform.py))
 
 test: .venv/ready lint
 	@$(MAKE) --no-print-directory --keep-going --jobs 5 --output-sync=line \
-	  part-faults part-devices part-stories part-page part-others
+	  part-faults part-platform part-page part-stories part-others part-devices part-demo
 
 part-faults:
 	.venv/bin/python -m pytest $(FAULTS)
@@ -31,8 +33,14 @@ part-stories:
 part-page:
 	.venv/bin/python -m pytest $(PAGE)
 
+part-demo:
+	.venv/bin/python -m pytest $(DEMO)
+
+part-platform:
+	.venv/bin/python -m pytest $(PLATFORM)
+
 part-others:
-	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES) $(STORIES) $(PAGE))
+	.venv/bin/python -m pytest $(addprefix --ignore=,$(FAULTS) $(DEVICES) $(STORIES) $(PAGE) $(DEMO) $(PLATFORM))
 
 # The mutants and the state machine at length.
 test-long: .venv/ready
@@ -68,7 +76,7 @@ lint: .venv/ready
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-# What the staff's page says, in its languages: after a change of its scripts or of a .po file.
+# What the pages say, in their languages: after a change of their scripts or of a .po file.
 locales: .venv/ready
 	.venv/bin/python tests/locales.py
 

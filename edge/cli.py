@@ -354,9 +354,12 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 def demo(arguments: argparse.Namespace) -> int:
     """A whole store on this machine."""
-    from edge.demo import store
+    from edge.demo import command
 
-    return store.main(arguments)
+    try:
+        return command.main(arguments)
+    except command.CannotOpen as error:
+        raise Refused(error) from None
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -419,9 +422,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("signing-key", signing_key, "makes the keys that remote configurations are signed and believed with")
     sub.add_argument("key", type=Path, metavar="KEY", help="a new file; the public key goes into KEY.pub")
     _sign(command("sign-configuration", sign_configuration, "prints a remote configuration, signed for one gateway"))
-    sub = command("demo", demo, "a whole store on this machine: no hardware, no root; Ctrl-C ends it")
-    sub.add_argument("--language", choices=("ko", "en"), help="of the terminal (as the environment says)")
-    sub.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
+    sub = command("demo", demo, "a whole store on this machine, in a browser: no hardware, no root; Ctrl-C ends it")
+    sub.add_argument("--language", choices=("ko", "en"), help="of terminal and page (as environment and browser say)")
+    sub.add_argument("--listen", metavar="HOST:PORT", help="for other devices too, each by a link that works once")
+    sub.add_argument("--no-browser", action="store_true", help="only print where the page is")
     _verify(commands)
     sub = commands.add_parser("sandbox-platform", help="a small platform that keeps the contract", add_help=False)
     sub.set_defaults(command=sandbox)

@@ -88,6 +88,15 @@ _HostName = Annotated[
 ]
 
 
+_Origin = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?\Z",
+        description='a page\'s origin, such as "https://till.example"',
+    ),
+]
+
+
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
@@ -173,6 +182,7 @@ class Kiosk(_Table, frozen=True, kw_only=True):
     cert_file: Path | None = None
     key_file: Path | None = None
     names: tuple[_HostName, ...] = ()
+    frame_ancestors: tuple[_Origin, ...] = ()
 
     @property
     def secure(self) -> bool:
@@ -526,6 +536,8 @@ def _check_kiosk(kiosk: Kiosk) -> None:
         not open_to_all or (kiosk.lan and kiosk.secure),
         "[kiosk] listen: is for others than this machine; that needs lan = true, cert_file and key_file as well",
     )
+    for origin in kiosk.frame_ancestors:
+        _check_url("[kiosk] frame_ancestors", origin, "https", "http")
 
 
 def _check_remote(remote: Remote, platform: Platform | None) -> None:

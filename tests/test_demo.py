@@ -1,32 +1,239 @@
-"""`cartwire demo`, as somebody sees it who has just cloned the project."""
+"""`cartwire demo`, as somebody starts and ends it: what it prints, what it leaves, whom it lets in."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
+import socket
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from peers.process import Child
+from peers.process import Child, free_port, until
+from visitor import COMMAND, Demo, running
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+ENDS = 30.0
+
+
+@pytest.fixture
+def here(tmp_path: Path, ended: ExitStack) -> Path:
+    """A folder for temporary files; at the end nothing of the demo runs."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    ended.callback(lambda: _kill(folder))
+    return folder
+
+
+def _kill(folder: Path) -> None:
+    for pid in running(folder):
+        os.kill(pid, signal.SIGKILL)
+
+
+def started(folder: Path, ended: ExitStack, *options: str) -> Demo:
+    demo = Demo(folder, *options)
+    ended.callback(demo.child.kill)
+    return demo
+
+
+def ports(demo: Demo) -> list[int]:
+    """The ports of the page, the staff's page and all that stands in the gateway's configuration."""
+    found = re.findall(r":(\d{4,5})\b", demo.config.read_text() + demo.url + demo.staff)
+    return [int(port) for port in found]
+
+
+def nobody_listens(found: list[int]) -> bool:
+    for port in found:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return False
+    return True
+
+
+def nothing_is_left(folder: Path, found: list[int]) -> None:
+    until(lambda: not running(folder), lambda: f"still there: {running(folder)}", ENDS)
+    assert nobody_listens(found)
+    assert list(folder.iterdir()) == []
+
+
+def ask(
+    url: str, path: str, body: object = None, cookie: str = "", host: str = "", **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Status, headers, text."""
+    to = urlsplit(url)
+    headers |= {"Content-Type": "application/json", "Cookie": cookie, "Host": host or to.netloc}
+    with closing(HTTPConnection("127.0.0.1", to.port or 0, timeout=20)) as connection:
+        method = "GET" if body is None else "POST"
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        shown = {name.lower(): value for name, value in answer.getheaders()}
+        stream = shown.get("content-type") == "text/event-stream"
+        return answer.status, shown, "" if stream else answer.read().decode()
+
+
+@pytest.mark.parametrize(("language", "ends"), [("ko", "매장을 닫았습니다."), ("en", "The store is closed.")])
+def test_it_opens_soon_and_ctrl_c_closes_all_of_it(
+    language: str, ends: str, tmp_path: Path, here: Path, ended: ExitStack
+) -> None:
+    demo = started(tmp_path, ended, "--language", language)
+    print(f"open after {demo.started:.1f} s")
+    status, headers, _ = ask(demo.url, "/")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    until(lambda: len(demo.processes()) == 5, lambda: f"broker, platform, gateway, one that looks: {demo.processes()}")
+    found = ports(demo)
+    assert len(found) >= 5
+    assert not nobody_listens(found)
+    os.killpg(demo.child.pid, signal.SIGINT)  # a terminal tells the whole group
+    assert demo.child.terminate(ENDS, signal.SIGINT) == 0
+    assert demo.child.text().endswith(f"{ends}\n")
+    assert (tmp_path / "errors").read_text() == ""
+    nothing_is_left(here, found)
+
+
+def test_it_ends_with_who_started_it(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    code = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    parent = Child(["env", f"TMPDIR={here}", sys.executable, "-c", code, *COMMAND], tmp_path / "said")
+    ended.callback(parent.kill)
+    parent.line("Ctrl-C", 60)
+    config = parent.line(r"--config (\S+)")[1]
+    found = [int(port) for port in re.findall(r":(\d{4,5})\b", parent.text() + Path(config).read_text())]
+    os.kill(parent.pid, signal.SIGKILL)
+    until(lambda: not parent.running, "the parent to be dead")
+    nothing_is_left(here, found)
+
+
+def test_when_it_is_killed_its_parts_end_and_the_next_one_tidies_up(
+    tmp_path: Path, here: Path, ended: ExitStack
+) -> None:
+    demo = started(tmp_path, ended)
+    os.kill(demo.child.pid, signal.SIGKILL)
+    until(lambda: not running(here), lambda: f"still there: {running(here)}", ENDS)
+    left = list(here.iterdir())
+    assert len(left) == 1
+    (tmp_path / "said").unlink()
+    again = started(tmp_path, ended)
+    assert [path for path in here.iterdir() if path in left] == []
+    other = started(tmp_path, ended)
+    assert len(list(here.iterdir())) == 2, "of one that runs nothing is touched"
+    for each in (again, other):
+        assert each.child.terminate(ENDS, signal.SIGINT) == 0
+    assert list(here.iterdir()) == []
+
+
+def test_a_terminal_that_is_closed_closes_it(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    demo = started(tmp_path, ended)
+    assert demo.child.terminate(ENDS, signal.SIGHUP) == 0
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("language", "item", "ends"),
+    ("listen", "said"),
     [
-        ("ko", "김민지: 에어 러너 270 운동화 · 139,000원", "매장을 닫았습니다."),
-        ("en", "Alex Morgan: Dry tee · 39,000 KRW", "The store is closed."),
+        ("nowhere", "demo --listen: is not \"host:port\": 'nowhere'; give HOST:PORT"),
+        ("127.0.0.1:{taken}", "demo --listen: 127.0.0.1:{taken} cannot be had (Address already in use)"),
     ],
 )
-def test_carts_fill(language: str, item: str, ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    command = [str(Path(sys.executable).with_name("cartwire")), "demo", "--language", language]
-    with Child(command, tmp_path / "shown", tmp_path / "errors") as demo:
-        demo.line(re.escape(item), 60)
-        assert demo.terminate(how=signal.SIGINT) == 0
-        assert demo.text().endswith(f"{ends}\n")
-    assert (tmp_path / "errors").read_text() == ""
-    assert list(folder.iterdir()) == []
+def test_an_address_that_cannot_be_had(listen: str, said: str, tmp_path: Path, here: Path) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        taken = str(server.getsockname()[1])
+        with Child([*COMMAND, "--listen", listen.format(taken=taken)], tmp_path / "o", tmp_path / "e") as demo:
+            until(lambda: not demo.running, "the end", 60)
+            assert demo.terminate() == 2
+    error = (tmp_path / "e").read_text()
+    assert error.startswith(f"cartwire: {said.format(taken=taken)}")
+    assert error.count("\n") == 1
+
+
+def test_a_part_that_cannot_be_had_is_said_in_one_line(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    """Files may not get larger than the broker needs them."""
+    command = ["sh", "-c", 'ulimit -f 1 && exec "$@"', "sh", "env", f"TMPDIR={here}", *COMMAND]
+    demo = Child(command, tmp_path / "o", tmp_path / "e")
+    ended.callback(demo.kill)
+    until(lambda: not demo.running, "the end", 60)
+    assert demo.terminate() == 2
+    error = (tmp_path / "e").read_text()
+    assert error.startswith("cartwire: demo: ")
+    assert error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    demo = started(tmp_path, ended, "--listen", "127.0.0.1:0", "--language", "en")
+    assert "This link works once." in demo.child.text()
+    url, _, token = demo.url.partition("/enter#")
+    for path in ("/", "/events", "/mqtt", "/phone/cart-minji", "/static/app.js", "/nothing"):
+        assert ask(url, path)[0] == 403, path
+    for path in ("/acts", "/links", "/phones/cart-minji"):
+        assert ask(url, path, {})[0] == 403, path
+    assert ask(url, "/enter")[0] == 200
+    for wrong in ("", token[:-1], token + "x", "ä"):
+        assert ask(url, "/enter", {"token": wrong})[0] == 403
+
+    def enter(token: str) -> str:
+        status, headers, _ = ask(url, "/enter", {"token": token})
+        assert status == 200
+        assert all(word in headers["set-cookie"] for word in ("HttpOnly", "SameSite=Strict"))
+        return headers["set-cookie"].partition(";")[0]
+
+    cookie = enter(token)
+    assert ask(url, "/enter", {"token": token})[0] == 403, "a second time"
+    assert ask(url, "/", cookie=cookie)[0] == 200
+    assert ask(url, "/", cookie=f"{cookie}x")[0] == 403
+    status, _, text = ask(url, "/links", {"path": "/phone/cart-alex"}, cookie)
+    made: dict[str, Any] = json.loads(text)
+    assert status == 200
+    assert made["url"].startswith(f"{url}/enter#")
+    assert made["url"].endswith("/phone/cart-alex")
+    other = enter(made["url"].partition("#")[2].partition("/")[0])
+    assert other != cookie
+    assert ask(url, "/phone/cart-alex", cookie=other)[0] == 200
+    assert ask(url, "/links", {"path": "//evil.example"}, cookie)[0] == 400
+
+
+def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    demo = started(tmp_path, ended)
+    day = {"do": "day", "on": False}
+    assert ask(demo.url, "/acts", day)[0] == 200
+    assert ask(demo.url, "/acts", day, Origin="http://evil.example")[0] == 403
+    assert ask(demo.url, "/mqtt", Origin="http://evil.example")[0] == 403
+    assert ask(demo.url, "/events", **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"})[0] == 403
+    assert ask(demo.url, "/", **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})[0] == 200
+    for host in ("evil.example", "127.0.0.1.evil.example", "[::1"):
+        assert ask(demo.url, "/", host=host)[0] == 421, host
+    for body in (
+        [],
+        {"do": "dance"},
+        {"do": "tap", "read_point": "roof"},
+        {"do": "tap", "read_point": "till-1", "customer": "c-1005"},
+        {"do": "scan", "read_point": "till-1", "text": "8\n"},
+        {"do": "switch", "name": "sun", "on": False},
+    ):
+        assert ask(demo.url, "/acts", body)[0] == 400, body
+    for path in ("/static/../stage.py", "/static/%2e%2e/stage.py", "/static/vendor/lit-html/../../app.css", "/x"):
+        assert ask(demo.url, path)[0] == 404, path
+    policy = ask(demo.url, "/")[1]["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'")
+    assert "unsafe" not in policy
+    assert f"frame-src {demo.staff};" in policy
+
+
+def test_the_gateway_is_cartwire_run_with_a_plain_configuration(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    """All that it is told stands in a file that `cartwire check` finds usable, and its events are read by a command."""
+    demo = started(tmp_path, ended)
+    lines = demo.processes()
+    assert any(re.search(rf"edge\.cli run --config {demo.config} ?$", line) for line in lines), lines
+    check = Child([COMMAND[0], "check", "--config", str(demo.config)], tmp_path / "check")
+    ended.callback(check.kill)
+    until(lambda: not check.running, "the check", 60)
+    parts = {part: mark for mark, part in re.findall(r"^(ok|BAD) +(\S+)", check.text(), re.MULTILINE)}
+    parts.pop("clock")  # is this machine's
+    assert parts == dict.fromkeys(("disk", "broker", "platform", "replay@table-1"), "ok"), check.text()

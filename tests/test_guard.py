@@ -215,6 +215,25 @@ def test_what_every_answer_carries(page: Kiosk) -> None:
             assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize(
+    ("table", "ancestors"),
+    [
+        ({}, "'none'"),
+        (
+            {"frame_ancestors": ("http://127.0.0.1:9", "https://till.example")},
+            "http://127.0.0.1:9 https://till.example",
+        ),
+    ],
+    ids=["nobody", "two"],
+)
+def test_only_the_pages_that_are_named_may_show_it_in_a_frame(
+    tmp_path: Path, table: dict[str, Any], ancestors: str
+) -> None:
+    with kiosk(tmp_path, **table) as page:
+        policy = page.stranger().send("GET", "/").headers["content-security-policy"]
+    assert policy.rpartition("frame-ancestors ")[2] == ancestors
+
+
 def test_after_ten_minutes_without_a_touch_nobody_is_logged_in(page: Kiosk) -> None:
     boss = page.manager()
     for _ in range(3):

@@ -38,7 +38,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("edge", "drivers", "sync")
-FILE_ENDINGS = {"conf", "db", "html", "json", "jsonl", "key", "log", "password", "token", "toml", "txt", "yaml"}
+FILE_ENDINGS = {
+    "conf",
+    "db",
+    "html",
+    "js",
+    "json",
+    "jsonl",
+    "key",
+    "log",
+    "password",
+    "svg",
+    "token",
+    "toml",
+    "txt",
+    "yaml",
+}
 ANYTHING = {"stock", "rating", "reviews", "image"}  # of a product: as the feed gave it
 EXAMPLES = [(name, event) for name in EVENTS.values() for event in SCHEMAS[name]["examples"]]
 example = pytest.mark.parametrize(("name", "event"), EXAMPLES, ids=[f"{n}-{e['seq']}" for n, e in EXAMPLES])

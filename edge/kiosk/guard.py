@@ -33,7 +33,7 @@ LEAST: dict[str, Role | None] = {
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors ",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -100,8 +100,17 @@ def guard(kiosk: settings.Kiosk, sessions: Sessions) -> Guard:
     return Guard(sessions, hosts, any_address=host in settings.ALL, secure=kiosk.secure)
 
 
-async def harden(_: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: what every answer carries. Of what the page is told nothing is kept anywhere."""
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    response.headers.setdefault("Cache-Control", "no-store")
+def hardening(frame_ancestors: Collection[str]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """For `on_response_prepare`: what every answer carries. Of what the page is told nothing is kept anywhere.
+
+    `frame_ancestors`: the origins of the pages that may show it in a frame; no other may.
+    """
+    policy = "Content-Security-Policy"
+    headers = HEADERS | {policy: HEADERS[policy] + (" ".join(frame_ancestors) or "'none'")}
+
+    async def harden(_: web.Request, response: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            response.headers[name] = value
+        response.headers.setdefault("Cache-Control", "no-store")
+
+    return harden

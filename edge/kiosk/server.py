@@ -17,7 +17,7 @@ from edge.kiosk import api, metrics, problems, shoppers, stream
 from edge.kiosk.call import LARGEST, Call
 from edge.kiosk.entry import Entry
 from edge.kiosk.files import HERE, Files
-from edge.kiosk.guard import guard, harden
+from edge.kiosk.guard import guard, hardening
 from edge.kiosk.problems import Problem
 from edge.kiosk.sessions import Sessions
 from edge.kiosk.shop import Shop
@@ -92,7 +92,7 @@ async def serve(
     """
     sessions = Sessions(now)
     app = web.Application(middlewares=[problems.answered, guard(kiosk, sessions).admit], client_max_size=LARGEST)
-    app.on_response_prepare.append(harden)
+    app.on_response_prepare.append(hardening(kiosk.frame_ancestors))
     _add_public(app, trouble, status)
 
     def opened() -> Shop:

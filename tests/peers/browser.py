@@ -47,10 +47,10 @@ FOCUS = """() => {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser; it ends with the block."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """Start the browser, with more options if they are given; it ends with the block."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OPTIONS, *more])
         yield browser
         browser.close()
 
@@ -78,7 +78,8 @@ class Terminal:
         self._home = f"http://127.0.0.1:{port}"
         self._context = browser.new_context(color_scheme=scheme, viewport=size or SMALL, accept_downloads=True)
         self._context.set_default_timeout(10_000)
-        self._context.add_init_script(f"localStorage['cartwire.language'] ??= '{language}'")
+        kept = f"localStorage['cartwire.language'] ??= '{language}'"
+        self._context.add_init_script(f"try {{ {kept} }} catch {{}}")  # a frame whose page is not there keeps nothing
         self.page = self._context.new_page()
         self.page.on("request", self._requested)
         self.page.on("console", self._said)
@@ -198,10 +199,13 @@ class Terminal:
         self.cdp._sync(gathered(sent))
 
     def axe(self) -> list[str]:
-        """Return what axe-core finds against WCAG 2.0-2.2 A, AA and best practice: the rule and where."""
+        """Return what axe-core finds against WCAG 2.0-2.2 A, AA and best practice: the rule and where.
+
+        What is in a frame is another page, and looked at by itself.
+        """
         if not self.page.evaluate("!!window.axe"):
             self.page.evaluate(AXE)
-        options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+        options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"], "iframes": False}
         found: list[dict[str, Any]] = self.page.evaluate(
             "async how => (await axe.run(document, how)).violations", options
         )

@@ -44,9 +44,9 @@ FOCUSED = """() => { %s
 LEFT = "() => { %s return [...window.unfocused.keys()].filter(each => each.isConnected).map(words) }"
 
 
-def small_targets(page: Page) -> list[str]:
-    """Return what one can touch and is smaller than 48 x 48; with a label the larger of the two counts."""
-    found: list[str] = page.evaluate(SMALL % SHARED, TARGET)
+def small_targets(page: Page, least: float = TARGET) -> list[str]:
+    """Return what one can touch and is smaller than `least` squared; with a label the larger of the two counts."""
+    found: list[str] = page.evaluate(SMALL % SHARED, least)
     return found
 
 

@@ -58,6 +58,7 @@ function focus(page) {
     bar?.focus();
     return;
   }
+  if (window !== top && !document.hasFocus()) return; // the hand is elsewhere on the page that shows this one
   const place = page + (state.route.id ?? "");
   if (place !== focused) {
     const first = focused === "";

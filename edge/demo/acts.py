@@ -1,0 +1,137 @@
+"""What a visitor of the demo's page may do: be a shopper, play the day, cut things and mend them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from edge.demo.hands import DOOR, Hands
+from edge.demo.scene import Scene
+from edge.demo.store import DARK, Store
+
+_ReadPoint = Literal["table-1", "fitting-room", "till-1"]
+
+
+class Impossible(Exception):
+    """What cannot be done; the text says why."""
+
+
+class Tap(Struct, tag="tap", tag_field="do"):
+    """`customer`: None is a stranger's card."""
+
+    read_point: _ReadPoint
+    customer: str | None = None
+
+
+class Scan(Struct, tag="scan", tag_field="do"):
+    read_point: _ReadPoint
+    text: Annotated[str, Meta(pattern=r"^[0-9]{8,14}\Z")]
+    symbology: Literal["EAN13", "EAN8", "UPCA"] = "EAN13"
+
+
+class Walk(Struct, tag="walk", tag_field="do"):
+    customer: str
+
+
+class Day(Struct, tag="day", tag_field="do"):
+    on: bool
+
+
+class Switch(Struct, tag="switch", tag_field="do"):
+    """`on`: all is well there."""
+
+    name: Literal["internet", "broker", "power", "disk"]
+    on: bool
+
+
+class Consent(Struct, tag="consent", tag_field="do"):
+    customer: str
+    on: bool
+
+
+Act = Tap | Scan | Walk | Day | Switch | Consent
+
+
+@dataclass(slots=True)
+class Acts:
+    """`customers`: the feed's change of each that has a phone here."""
+
+    store: Store
+    hands: Hands
+    scene: Scene
+    customers: dict[str, dict[str, Any]]
+    on: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(("internet", "broker", "power", "disk"), True))
+    consent: dict[str, bool] = field(default_factory=dict)
+    _mending: asyncio.Task[None] | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """For the page."""
+        place = {customer: self.hands.place.get(customer, DOOR) for customer in self.customers}
+        shown = {"on": self.on, "day": self.hands.playing, "place": place, "inside": sorted(self.hands.inside)}
+        return shown | {"consent": {customer: self.consent.get(customer, True) for customer in self.customers}}
+
+    async def do(self, act: Act) -> bool:
+        """Whether it was read, where it was a reading. Raises Impossible."""
+        read = True
+        if (customer := getattr(act, "customer", None)) not in (None, *self.customers):
+            raise Impossible(f"there is no customer {customer!r} here")
+        if isinstance(act, Tap | Scan | Walk):
+            self.hands.switch_day(on=False)
+        match act:
+            case Tap():
+                read = self.hands.tap(act.read_point, act.customer)
+            case Scan():
+                read = self.hands.scan(act.read_point, act.text, act.symbology)
+            case Walk():
+                self.hands.walk(act.customer)
+            case Day():
+                self.hands.switch_day(on=act.on)
+            case Consent():
+                await self._tell_consent(act)
+            case Switch():
+                await self._switch(act)
+        self.scene.changed()
+        return read
+
+    async def _tell_consent(self, act: Consent) -> None:
+        change = self.customers[act.customer]
+        consents = change["value"]["consents"] if act.on else []
+        await self.store.tell([{**change, "value": {**change["value"], "consents": consents}}])
+        self.consent[act.customer] = act.on
+        if act.on:
+            self.scene.judge.consented(time.time(), act.customer)
+
+    async def _switch(self, act: Switch) -> None:
+        self.on[act.name] = act.on
+        match act.name:
+            case "internet":
+                self.store.lines["platform"].switch(on=act.on)
+            case "broker":
+                for name in ("broker", "websocket"):
+                    self.store.lines[name].switch(on=act.on)
+            case "disk":
+                self.store.fill(full=not act.on)
+            case "power":
+                if self._mending:
+                    self._mending.cancel()
+                    self._mending = None
+                if act.on:
+                    return await self.store.restore_power()
+                await self.store.cut_power()
+                self.scene.judge.power_cut(time.time())
+                self._mending = asyncio.create_task(self._mend())
+        return None
+
+    async def _mend(self) -> None:
+        await asyncio.sleep(DARK)
+        await self.store.restore_power()
+        self.on["power"] = True
+        self.scene.changed()
+
+    def doubtful(self) -> bool:
+        """Whether the gateway may refuse a tap now, for want of room or of a consent."""
+        return not self.on["disk"] or bool(self.scene.trouble) or not all(self.consent.values())

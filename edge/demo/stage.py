@@ -1,0 +1,206 @@
+"""The demo's page: its files, what a visitor does there, what it shows, and the phones' way to the broker.
+
+GET  /, /phone/{cart}   the page, or one phone alone
+GET  /events            Server-Sent Events: `store` once (what does not change), then `scene` after each change
+GET  /mqtt              WebSocket, handed on to the broker's
+POST /acts              `Act`: what a visitor does; {"read": false} if nobody reads at the reader
+POST /phones/{cart}     {"phone", "took": [event, ...]}: what a phone has put into its cart, for the counter
+POST /links             {"path"} -> {"url"}: a link for another device, good for once
+POST /enter             {"token"}: out of such a link
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import ClientError, ClientSession, WSMsgType, web
+from msgspec import Meta, Struct
+
+from edge.demo.acts import Act, Acts, Impossible
+from edge.demo.gate import COOKIE, Gate
+from edge.demo.scene import Scene
+from edge.demo.store import HERE, Store
+from edge.kiosk import files
+
+_SOON = 0.1
+"""Seconds between two pictures of the scene."""
+_BEAT = 1.0
+"""The same at most: the counter waits for time to pass, too."""
+_LARGEST = 1 << 20
+_SHARED = ("vendor/lit-html/", "icons.js", "i18n.js", "icon.svg")
+"""Files of the staff's page that this one uses as well."""
+_OPERATION = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Token(Struct):
+    token: str
+
+
+class _Path(Struct):
+    path: Annotated[str, Meta(pattern=r"^/(phone/[A-Za-z0-9_-]{1,64})?\Z")] = "/"
+
+
+class _Took(Struct):
+    phone: Annotated[str, Meta(min_length=1, max_length=200)]
+    took: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Stage:
+    """`fixed`: what of the store never changes, for the page. `url`: where others find the page."""
+
+    store: Store
+    scene: Scene
+    acts: Acts
+    gate: Gate
+    fixed: dict[str, Any]
+    url: str = ""
+    visited: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a phone has been connected."""
+    _own: files.Files = field(default_factory=lambda: files.Files(HERE / "static"))
+    _shared: files.Files = field(default_factory=lambda: files.Files(files.HERE / "static"))
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def changed(self) -> None:
+        """Shows it everybody soon."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def serve(self, listening: socket.socket) -> AsyncIterator[None]:
+        """For as long as the context is open; who dialled before that is answered now."""
+        app = web.Application(middlewares=[self.gate.admit, _answered], client_max_size=_LARGEST)
+        app.on_response_prepare.append(self._harden)
+        app.router.add_get("/", self._page("index.html"))
+        app.router.add_get("/phone/{cart:[A-Za-z0-9_-]{1,64}}", self._page("index.html"))
+        app.router.add_get("/enter", self._page("enter.html"))
+        app.router.add_get("/static/{name:.+}", self._static)
+        app.router.add_get("/events", self._events)
+        app.router.add_get("/mqtt", self._mqtt)
+        app.router.add_post("/acts", self._act)
+        app.router.add_post("/phones/{cart:[A-Za-z0-9_-]{1,64}}", self._took)
+        app.router.add_post("/links", self._link)
+        app.router.add_post("/enter", self._enter)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listening).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    def link(self, path: str = "/") -> str:
+        """An address for another device, or for this one; good for once, if the gate asks for one."""
+        token = self.gate.link()
+        return f"{self.url}/enter#{token}{path if path != '/' else ''}" if token else f"{self.url}{path}"
+
+    def _page(self, name: str) -> _OPERATION:
+        async def page(request: web.Request) -> web.StreamResponse:
+            return await self._own.send(request, name)
+
+        return page
+
+    async def _static(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        return await (self._shared if name.startswith(_SHARED) else self._own).send(request, name)
+
+    async def _harden(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
+            f" connect-src 'self' ws://{request.headers.get('Host', '')}; form-action 'none'; base-uri 'none';"
+            f" frame-src {self.fixed['staff']}; frame-ancestors 'none'"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
+        response.headers["Server"] = "cartwire"
+        response.headers.setdefault("Cache-Control", "no-store")
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await _tell(response, "store", self.fixed)
+        last = b""
+        with suppress(ConnectionError):
+            while True:
+                changed, shown = self._changed, self._shown()
+                if (text := msgspec.json.encode(shown)) != last:
+                    last = text
+                    await _tell(response, "scene", shown)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_BEAT):
+                        await changed.wait()
+                await asyncio.sleep(_SOON)
+        return response
+
+    def _shown(self) -> dict[str, Any]:
+        return {**self.scene.shown(time.time()), **self.acts.shown(), "setup_code": self.store.setup_code()}
+
+    async def _mqtt(self, request: web.Request) -> web.StreamResponse:
+        """Both ways until one end has gone; while the line is cut nobody gets through."""
+        here = web.WebSocketResponse(protocols=("mqtt",), max_msg_size=_LARGEST)
+        url = f"ws://127.0.0.1:{self.store.lines['websocket'].port}/mqtt"
+        async with ClientSession() as session:
+            try:
+                async with session.ws_connect(url, protocols=("mqtt",), max_msg_size=_LARGEST) as there:
+                    await here.prepare(request)
+                    self.visited.set()
+                    ways = [asyncio.create_task(_hand_on(*way)) for way in ((here, there), (there, here))]
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                    for way in ways:
+                        way.cancel()
+                    await asyncio.gather(*ways, return_exceptions=True)
+            except (ClientError, OSError, TimeoutError):
+                raise web.HTTPBadGateway(text="The broker cannot be reached.\n") from None
+        await here.close()
+        return here
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        act = msgspec.json.decode(await request.read(), type=Act)
+        return web.json_response({"read": await self.acts.do(act)})
+
+    async def _took(self, request: web.Request) -> web.StreamResponse:
+        told = msgspec.json.decode(await request.read(), type=_Took)
+        self.scene.judge.took(told.phone, told.took, time.time())
+        self.changed()
+        return web.json_response({})
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"url": self.link(msgspec.json.decode(await request.read(), type=_Path).path)})
+
+    async def _enter(self, request: web.Request) -> web.StreamResponse:
+        cookie = self.gate.enter(msgspec.json.decode(await request.read(), type=_Token).token)
+        if cookie is None:
+            raise web.HTTPForbidden(text="This link has been used, or is none.\n")
+        response = web.json_response({})
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", path="/")
+        return response
+
+
+@web.middleware
+async def _answered(request: web.Request, handler: _OPERATION) -> web.StreamResponse:
+    """What makes no sense is said so."""
+    try:
+        return await handler(request)
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, ValueError, Impossible) as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+
+
+async def _tell(response: web.StreamResponse, name: str, value: object) -> None:
+    await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value)))
+
+
+async def _hand_on(giver: web.WebSocketResponse | Any, taker: web.WebSocketResponse | Any) -> None:
+    async for message in giver:
+        if message.type == WSMsgType.BINARY:
+            await taker.send_bytes(message.data)
+        elif message.type == WSMsgType.TEXT:
+            await taker.send_str(message.data)

@@ -1,0 +1,42 @@
+/** A bar code held to the laptop's camera, where the browser can read one. Pictures stay in the browser. */
+
+import { changed, state } from "./state.js";
+
+const FORMATS = { ean_13: "EAN13", ean_8: "EAN8", upc_a: "UPCA" };
+const EVERY = 150;
+const AWAY = 1500;
+
+let stream = null;
+
+/** Switches the camera on or off; `found` is called with each code that is held up, and its symbology. */
+export async function camera(found) {
+  if (stream) return off();
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch {
+    return off();
+  }
+  state.camera = true;
+  changed();
+  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
+  await video.play();
+  return look(video, new BarcodeDetector({ formats: Object.keys(FORMATS) }), found);
+}
+
+async function look(video, detector, found) {
+  let last = "";
+  let seen = 0;
+  while (stream) {
+    const [code] = await detector.detect(video).catch(() => []);
+    if (code && (code.rawValue !== last || performance.now() - seen > AWAY)) found(code.rawValue, FORMATS[code.format]);
+    if (code) [last, seen] = [code.rawValue, performance.now()];
+    await new Promise((resolve) => { setTimeout(resolve, EVERY); });
+  }
+}
+
+function off() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  state.camera = false;
+  changed();
+}

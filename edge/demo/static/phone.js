@@ -1,0 +1,100 @@
+/** A shopper's app, written from the contract: an MQTT client of its own that stores, then acknowledges. */
+
+import mqtt from "./vendor/mqtt/mqtt.esm.js";
+import { open } from "./shelf.js";
+
+const SOURCE = /^\/stores\/([a-z0-9-]{1,32})\/gateways\/([a-z0-9-]{1,32})$/;
+const TYPES = ["cartwire.cart.item_added.v1", "cartwire.cart.item_removed.v1"];
+
+export class Phone {
+  /** `changed` is called after each change; `state`: "off", "on", or "elsewhere": another window has this phone. */
+  constructor(cart, changed) {
+    this.cart = cart;
+    this.changed = changed;
+    this.state = "off";
+    this.repeats = 0;
+    this.taken = [];
+    this.id = "";
+  }
+
+  /** Starts the app of one run of the demo. */
+  async start(run) {
+    this.shelf = await open(run, this.cart);
+    this.taken = await this.shelf.items();
+    this.id = `phone-${this.cart}-${device()}`;
+    this.windows = new BroadcastChannel(`${run} ${this.cart}`);
+    this.windows.onmessage = () => this.rest();
+    this.resume();
+  }
+
+  /** What is in the cart, the newest first. */
+  get items() {
+    return this.taken.filter((item) => item.state === "cart").map((item) => item.event).reverse();
+  }
+
+  /** Connects; a window that had this phone before lets it go. */
+  resume() {
+    this.windows.postMessage("mine");
+    this.client = mqtt.connect(`${location.origin.replace(/^http/, "ws")}/mqtt`, {
+      clientId: this.id,
+      clean: false,
+      keepalive: 30,
+      reconnectPeriod: 1000,
+      connectTimeout: 5000,
+      protocolVersion: 4,
+      resubscribe: false,
+      timerVariant: "native",
+    });
+    this.client.handleMessage = (packet, next) => { this.take(packet).then(() => next(), next); };
+    this.client.on("connect", () => this.client.subscribe(`cartwire/v1/carts/${this.cart}/items`, { qos: 1 }));
+    this.client.on("connect", () => this.become("on"));
+    this.client.on("close", () => { if (this.state === "on") this.become("off"); });
+    this.client.on("error", () => {});
+    this.become("off");
+  }
+
+  /** Another window has this phone now: two with one client id would throw each other out for ever. */
+  rest() {
+    this.client.end(true);
+    this.become("elsewhere");
+  }
+
+  /** A message: stored, then acknowledged, the broker's PUBACK after that. What is none of ours is let by. */
+  async take(packet) {
+    const event = parsed(packet.payload);
+    const [, store, gateway] = SOURCE.exec(event?.source) ?? [];
+    if (!gateway || typeof event.id !== "string" || !TYPES.includes(event.type)) return;
+    if (await this.shelf.take(event)) this.taken = await this.shelf.items();
+    else this.repeats += 1;
+    this.client.publish(`cartwire/v1/gateways/${store}/${gateway}/acks`, JSON.stringify({ id: event.id }), { qos: 1 });
+    this.changed();
+  }
+
+  /** Out of the shop with it. */
+  async pay() {
+    await this.shelf.pay();
+    this.taken = await this.shelf.items();
+    this.changed();
+  }
+
+  become(state) {
+    this.state = state;
+    this.changed();
+  }
+}
+
+function parsed(payload) {
+  try {
+    return JSON.parse(new TextDecoder().decode(payload));
+  } catch {
+    return null;
+  }
+}
+
+/** This browser's name for itself. */
+function device() {
+  const KEPT = "cartwire-demo-device";
+  const made = [...crypto.getRandomValues(new Uint8Array(6))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (!localStorage.getItem(KEPT)) localStorage.setItem(KEPT, made);
+  return localStorage.getItem(KEPT);
+}

@@ -1,0 +1,61 @@
+/** What the page shows, in one place; the picture of the store comes by Server-Sent Events. */
+
+export const state = {
+  /** What never changes: shoppers, products, read points. */ store: null,
+  /** What the store looks like now, see `scene.py`. */ scene: null,
+  /** Whether the pictures come. */ live: false,
+  /** @type {Map<string, import("./phone.js").Phone>} by cart */ phones: new Map(),
+  /** Who the visitor is. */ who: "",
+  /** What the visitor was just told. */ notice: null,
+  /** A link for another device. */ link: "",
+  camera: false,
+};
+
+let draw = () => {};
+let waiting = false;
+
+export function drawWith(painter) {
+  draw = painter;
+}
+
+export function changed() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    draw();
+  });
+}
+
+/** Listens; `opened` is called with what never changes, at each new connection. */
+export function listen(opened) {
+  const source = new EventSource("/events");
+  source.addEventListener("store", ({ data }) => {
+    state.store = JSON.parse(data);
+    opened();
+    changed();
+  });
+  source.addEventListener("scene", ({ data }) => {
+    state.scene = JSON.parse(data);
+    state.live = true;
+    changed();
+  });
+  source.onerror = () => {
+    state.live = false;
+    changed();
+  };
+}
+
+/** @returns {Promise<?object>} the answer's JSON; null if there is none */
+export async function post(path, body) {
+  try {
+    const how = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const answer = await fetch(path, { ...how, signal: AbortSignal.timeout(10000) });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+export const shopper = (customer) => state.store.shoppers.find((each) => each.customer === customer);
+export const placeOf = (customer) => state.scene?.place[customer] ?? "door";
