@@ -1,7 +1,7 @@
 """What a release is made of, as a CycloneDX 1.6 bill of materials: `sbom.py WHEELS OWN-WHEEL >sbom.cdx.json`.
 
 Named are all wheels that are shipped, each with its SHA-256 and licence, the libraries and Go modules inside of them,
-and the files of others in `edge/kiosk/static/vendor`. The same wheels give the same bytes: the time is
+and the files of others in the `static/vendor` of our pages. The same wheels give the same bytes: the time is
 SOURCE_DATE_EPOCH, the serial number a digest of the rest. Licences are those of `licences.toml`; one that is not there
 is an error (exit 2).
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 Component = dict[str, Any]
 ROOT = Path(__file__).parent.parent
-VENDOR = ROOT / "edge" / "kiosk" / "static" / "vendor"
+VENDORS = sorted((ROOT / "edge").glob("*/static/vendor"))
 LICENCES = tomllib.loads((ROOT / "release" / "licences.toml").read_text("utf-8"))
 NOT_SHIPPED = {"pip"}
 """In the lock, for sqlite-utils' command line wants it, and not in the package."""
@@ -96,10 +96,14 @@ def _modules(binary: bytes) -> list[Component]:
 
 
 def vendored() -> list[Component]:
-    """The packages whose files the staff's page takes, as their README and SHA256SUMS say."""
-    sums = [line.split("  ") for line in (VENDOR / "SHA256SUMS").read_text("ascii").splitlines()]
+    """The packages whose files our pages take, as their README and SHA256SUMS say."""
+    return [component for vendor in VENDORS for component in _vendored(vendor)]
+
+
+def _vendored(vendor: Path) -> list[Component]:
+    sums = [line.split("  ") for line in (vendor / "SHA256SUMS").read_text("ascii").splitlines()]
     made = []
-    readme = (VENDOR / "README.md").read_text("utf-8")
+    readme = (vendor / "README.md").read_text("utf-8")
     for name, version, spdx in re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([^|]+) \|", readme, re.MULTILINE):
         folder = name.rpartition("/")[2].lower() + "/"
         files = [
