@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
+LEFT = r"ignore:Exception ignored in. <ssl\.SSLSocket:pytest.PytestUnraisableExceptionWarning"
+"""A handshake that fails, as each does while a broker inside is down, leaves a socket that paho does not close."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let an app try again and again."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings(LEFT))
+
+
 @pytest.fixture(scope="session")
 def deb() -> Path:
     """The package of `make deb`, or the one that CARTWIRE_DEB names."""
