@@ -166,3 +166,7 @@ exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no 
         "--restart-command", metavar="CMD", help="restarts the platform, best the hard way: is what it accepted kept?"
     )
     sub.add_argument("--json", action="store_true", help="one JSON object at the end instead of lines")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
