@@ -122,6 +122,7 @@ class Cart:
         self._round_waits = False
         self._checked = -inf
         self._check_at = -inf
+        self._pushed_at = -inf
         self._again: deque[int] = deque()
         self._suspects: dict[str, list[int]] = {}
         self._stop = False
@@ -214,7 +215,9 @@ class Cart:
         arrived = [push for push in settled if push.seq not in elsewhere]
         first = [push.id for push in arrived if push.seq > self._cursor or push.again]
         self._intake.pushed(first)
-        self._check_at = min(self._check_at, self._now() + _MINUTES[0] * 60) if first else self._check_at
+        if first:
+            self._pushed_at = self._now()
+            self._check_at = min(self._check_at, self._pushed_at + _MINUTES[0] * 60)
         taken = tuple(push.seq for push in arrived if push.again)
         return Delivery(settled[-1].seq, tuple(refused), back, taken)
 
@@ -280,8 +283,9 @@ class Cart:
         return [Push(*row) for row in found]
 
     def _schedule(self, connection: sqlite3.Connection, now: float) -> None:
-        """What is due again since the last look, and when to look next."""
-        self._check_at = inf
+        """What is due again since the last look, and when to look next: that of a push just now may not be written yet."""
+        newest = self._pushed_at + _MINUTES[0] * 60
+        self._check_at = newest if newest > now else inf
         for seq, first in connection.execute("SELECT seq, pushed FROM open_push WHERE pushed IS NOT NULL ORDER BY seq"):
             if self._checked > -inf and next_push(first, self._checked) <= now:
                 self._again.append(seq)

@@ -41,7 +41,7 @@ def test_what_is_missing_may_come_later(shop: Shop) -> None:
         until(lambda: shop.status()["clock"]["ok"], "the clock", 3 * PATIENCE)
     app = shop.app()
     shop.ready(2 * PATIENCE)
-    until(lambda: app.cart == gtins(60), "the item", PATIENCE)
+    until(lambda: app.cart == gtins(60), lambda: f"the item: {shop.status()}", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     (adjusted,) = shop.events("clock.adjusted")
     assert adjusted["data"]["bootid"] == item["bootid"]
