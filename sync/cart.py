@@ -283,7 +283,7 @@ class Cart:
         return [Push(*row) for row in found]
 
     def _schedule(self, connection: sqlite3.Connection, now: float) -> None:
-        """What is due again since the last look, and when to look next: that of a push just now may not be written yet."""
+        """What is due again since the last look, and when to look next. A push just now may have no time there yet."""
         newest = self._pushed_at + _MINUTES[0] * 60
         self._check_at = newest if newest > now else inf
         for seq, first in connection.execute("SELECT seq, pushed FROM open_push WHERE pushed IS NOT NULL ORDER BY seq"):
