@@ -290,7 +290,7 @@ def test_a_phone_keeps_what_it_has_and_forgets_no_id(visitor: Open) -> None:
     page.visit()
     assert page.cart(ALEX) == []
     page.settled()
-    assert page.counts() == NOTHING
+    until(lambda: page.counts() == NOTHING, "the page to have told what the other window took")
 
 
 def test_the_counter_is_seen_to_rise(

@@ -67,6 +67,8 @@ class Acts:
     on: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(("internet", "broker", "power", "disk"), True))
     consent: dict[str, bool] = field(default_factory=dict)
     _mending: asyncio.Task[None] | None = None
+    _power: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Whoever presses three times at once starts one gateway."""
 
     def shown(self) -> dict[str, Any]:
         """For the page."""
@@ -119,16 +121,18 @@ class Acts:
                 if self._mending:
                     self._mending.cancel()
                     self._mending = None
-                if act.on:
-                    return await self.store.restore_power()
-                await self.store.cut_power()
-                self.scene.judge.power_cut(time.time())
-                self._mending = asyncio.create_task(self._mend())
+                async with self._power:
+                    if act.on:
+                        return await self.store.restore_power()
+                    await self.store.cut_power()
+                    self.scene.judge.power_cut(time.time())
+                    self._mending = asyncio.create_task(self._mend())
         return None
 
     async def _mend(self) -> None:
         await asyncio.sleep(DARK)
-        await self.store.restore_power()
+        async with self._power:
+            await self.store.restore_power()
         self.on["power"] = True
         self.scene.changed()
 

@@ -20,7 +20,7 @@ export class Phone {
   /** Starts the app of one run of the demo. */
   async start(run) {
     this.shelf = await open(run, this.cart);
-    this.taken = await this.shelf.items();
+    await this.look();
     this.id = `phone-${this.cart}-${device()}`;
     this.windows = new BroadcastChannel(`${run} ${this.cart}`);
     this.windows.onmessage = () => this.rest();
@@ -47,7 +47,7 @@ export class Phone {
     });
     this.client.handleMessage = (packet, next) => { this.take(packet).then(() => next(), next); };
     this.client.on("connect", () => this.client.subscribe(`cartwire/v1/carts/${this.cart}/items`, { qos: 1 }));
-    this.client.on("connect", () => this.become("on"));
+    this.client.on("connect", () => this.look().then(() => this.become("on")));
     this.client.on("close", () => { if (this.state === "on") this.become("off"); });
     this.client.on("error", () => {});
     this.become("off");
@@ -59,12 +59,17 @@ export class Phone {
     this.become("elsewhere");
   }
 
+  /** Another window may have taken something meanwhile. */
+  async look() {
+    this.taken = await this.shelf.items();
+  }
+
   /** A message: stored, then acknowledged, the broker's PUBACK after that. What is none of ours is let by. */
   async take(packet) {
     const event = parsed(packet.payload);
     const [, store, gateway] = SOURCE.exec(event?.source) ?? [];
     if (!gateway || typeof event.id !== "string" || !TYPES.includes(event.type)) return;
-    if (await this.shelf.take(event)) this.taken = await this.shelf.items();
+    if (await this.shelf.take(event)) await this.look();
     else this.repeats += 1;
     this.client.publish(`cartwire/v1/gateways/${store}/${gateway}/acks`, JSON.stringify({ id: event.id }), { qos: 1 });
     this.changed();
@@ -73,7 +78,7 @@ export class Phone {
   /** Out of the shop with it. */
   async pay() {
     await this.shelf.pay();
-    this.taken = await this.shelf.items();
+    await this.look();
     this.changed();
   }
 
