@@ -54,8 +54,8 @@ def milliseconds(timestamp: str) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
-def render(row: Row, seq: int, journal: str, source: str) -> bytes:
-    """The row as the bytes that are stored and sent; `row.id` is set. Inside rows have the same form."""
+def render(row: Row, journal: str, source: str) -> bytes:
+    """The row as the bytes that are stored and sent; `row.id` and `row.seq` are set. Inside rows have the same form."""
     customer = row.data.get("customer")
     return msgspec.json.encode(
         {
@@ -67,7 +67,7 @@ def render(row: Row, seq: int, journal: str, source: str) -> bytes:
             "time": timestamp(row.moment.time),
             "datacontenttype": "application/json",
             "journal": journal,
-            "seq": seq,
+            "seq": row.seq,
             "bootid": row.moment.boot,
             "clockok": row.moment.ok,
             "data": row.data,

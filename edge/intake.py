@@ -143,6 +143,8 @@ class Intake:
         self.committed: list[Callable[[list[Row]], None]] = []
         self.trouble: str | None = None
         self.commits = Commits()
+        self.newest = 0
+        """The seq of the newest row that is committed."""
         self._database = database
         self._space = space
         self._rules = rules
@@ -180,6 +182,7 @@ class Intake:
                 batch.floor = {**batch.floor, read_point: known or spot}
                 batch.lapse(read_point, now if known and not rebooted else replace(now, instant=inf))
             self._oldest_held = self.journal.oldest_held(connection, batch.open_sessions())
+            self.newest = journals.last_seq(connection)
             return batch.floor, self.journal.stays(connection)
 
         self.floor, self.stays = self._database.write_now(work)
@@ -291,6 +294,7 @@ class Intake:
         self.commits.ended(self.clock.instant())
         self._say(None if batch.room else "the capacity is used up but for the reserve")
         self.floor, self.stays = batch.floor, batch.stays
+        self.newest = batch.written[-1].seq if batch.written else self.newest
         self._kept_at = now.instant if cursors else self._kept_at
         self._cursors = {sink: seq for sink, seq in self._cursors.items() if cursors.get(sink) != seq}
         self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}
@@ -358,8 +362,11 @@ class Intake:
         return min([held, *(due(spot, self._rules) for spot in spots)])
 
     def _keep(self, connection: sqlite3.Connection, cursors: dict[str, int], pushed: dict[bytes, float]) -> None:
-        connection.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", cursors.items())
-        connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", [(at, id) for id, at in pushed.items()])
+        if cursors:
+            connection.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", cursors.items())
+        if pushed:
+            marks = [(at, id) for id, at in pushed.items()]
+            connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", marks)
 
 
 def _not_after(spot: Spot, instant: float) -> Spot:

@@ -81,20 +81,20 @@ class Journal:
         return self.boot.origin + instant
 
     def append(self, connection: sqlite3.Connection, rows: Iterable[Row], now: Moment) -> list[Row]:
-        """Writes the rows with the next sequence numbers; returns them with their ids."""
+        """Writes the rows with the next sequence numbers; returns them as they stand there."""
         self.note_wall(connection, now)
         (seq,) = connection.execute("SELECT ifnull(max(seq), 0) FROM row").fetchone()
         written = []
         for row in rows:
             seq += 1
-            row = row if row.id else replace(row, id=uuid7())
+            row = replace(row, id=row.id or uuid7(), seq=seq)
+            row = replace(row, body=envelope.render(row, self.id, self._source))
             instant = row.moment.instant if row.live else None
-            body = envelope.render(row, seq, self.id, self._source)
             id, data = uuid.UUID(row.id).bytes, row.data
             who = data.get("customer") or data.get("pseudonym")
             connection.execute(
                 "INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (seq, row.kind, self.boot.n, now.instant, instant, id, who, data.get("cart"), body),
+                (seq, row.kind, self.boot.n, now.instant, instant, id, who, data.get("cart"), row.body),
             )
             if row.kind in PUSHED and "cart" in self.sinks:
                 connection.execute("INSERT INTO open_push VALUES (?, ?, NULL)", (id, seq))

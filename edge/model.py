@@ -132,6 +132,10 @@ class Row:
     """The event's id; None: minted when it is appended."""
     live: bool = True
     """Whether it bears on who is at a read point now; false for what is settled afterwards."""
+    seq: int = field(default=0, compare=False)
+    """Its place in the journal; 0: it has none yet."""
+    body: bytes = field(default=b"", compare=False, repr=False)
+    """As it is stored and sent, once it is appended."""
 
     @property
     def inside(self) -> bool:

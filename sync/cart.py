@@ -23,8 +23,6 @@ from math import inf
 from typing import Any
 
 import msgspec
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from edge import aside
 from edge.database import Full
@@ -35,8 +33,9 @@ from edge.journald import about
 from edge.ports import Unavailable
 from sync import mqtt
 from sync.forwarder import Delivery
+from sync.fresh import Fresh
 from sync.heartbeat import Pulse, beat
-from sync.mqtt import Connection, Message, Server
+from sync.mqtt import Connection, Message, Packed, Server
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +126,10 @@ class Cart:
         self._suspects: dict[str, list[int]] = {}
         self._stop = False
         self._singly = 0
+        self._fresh = Fresh()
+        self._caught_up = False
+        self._same = mqtt.same_for_all(ContentType=CONTENT_TYPE, ResponseTopic=f"{self._own}/acks")
+        intake.committed.append(lambda rows: self._fresh.committed(rows, self._now()))
 
     def push_again(self, seq: int) -> None:
         """Pushes an open one next. To be forgotten is no harm: a start pushes all that is open again."""
@@ -147,7 +150,7 @@ class Cart:
                 connection.mention(*self._introduction)
             log.info("cart: connected to %s:%d", self._server.host, self._server.port, extra=about(sink="cart"))
             connection.lost.add_done_callback(lambda _: wake.set())
-            self._connection, self._round_waits = connection, True
+            self._connection, self._round_waits, self._caught_up = connection, True, False
             hearing = asyncio.create_task(self._hear(connection, inbox))
             hearing.add_done_callback(partial(_ended, connection))
             beating = asyncio.create_task(self._beat(connection, since))
@@ -162,10 +165,19 @@ class Cart:
                     connection.publish(*will, retain=True)
 
     def fetch(self, connection: sqlite3.Connection, cursor: int) -> list[Stored]:
-        """A window of open pushes: the round after a new connection, those due again, then what is new."""
+        """A window of open pushes: the round after a new connection, those due again, then what is new.
+
+        While a look at these has found nothing since, what is committed is pushed at once.
+        """
         self._cursor = cursor
         window = self._connection.window if self._connection and not self._singly else 1
         now = self._now()
+        if self._caught_up and not self._again and (fresh := self._fresh.after(cursor, window)):
+            return [
+                Push(row.seq, row.body, 0, uuid.UUID(row.id).bytes, row.data["cart"], committed + self._max_age - now)
+                for committed, row in fresh
+            ]
+        self._caught_up = False
         if again := self._pushes(connection, _ASIDE_ROWS, "TRUE", [], window):
             return again
         if self._round_waits and now - self._round_at >= ROUND:
@@ -177,7 +189,9 @@ class Cart:
             seqs = [self._again.popleft() for _ in range(min(window, len(self._again)))]
             if pushes := self._pushes(connection, _OPEN, f"r.seq IN ({', '.join('?' * len(seqs))})", seqs, window):
                 return pushes
-        return self._pushes(connection, _OPEN, f"r.seq > ? AND r.kind IN {tuple(sorted(PUSHED))}", [cursor], window)
+        new = self._pushes(connection, _OPEN, f"r.seq > ? AND r.kind IN {tuple(sorted(PUSHED))}", [cursor], window)
+        self._caught_up = not new
+        return new
 
     async def deliver(self, events: list[Stored]) -> Delivery:
         connection = self._connection
@@ -212,6 +226,7 @@ class Cart:
                 if back := self._suspect(push, refusal):
                     break
         elsewhere = {seq for seq, _ in refused}
+        self._caught_up = self._caught_up and not refused
         arrived = [push for push in settled if push.seq not in elsewhere]
         first = [push.id for push in arrived if push.seq > self._cursor or push.again]
         self._intake.pushed(first)
@@ -292,16 +307,11 @@ class Cart:
             self._check_at = min(self._check_at, max(next_push(first, now), now + _LOOK))
         self._checked = now
 
-    def _properties(self, push: Push) -> Properties | None:
+    def _properties(self, push: Push) -> Packed | None:
         if not self._server.v5:
             return None
-        return mqtt.properties(
-            PacketTypes.PUBLISH,
-            ContentType=CONTENT_TYPE,
-            MessageExpiryInterval=max(1, int(push.left)),
-            ResponseTopic=f"{self._own}/acks",
-            CorrelationData=str(uuid.UUID(bytes=push.id)).encode(),
-        )
+        expiry = mqtt.message_expiry(max(1, int(push.left)))
+        return Packed(self._same + expiry + mqtt.correlation_data(str(uuid.UUID(bytes=push.id)).encode()))
 
     async def _beat(self, connection: Connection, since: str) -> None:
         def say(health: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from edge import aside
 from edge.database import Database, Full
 from edge.health import SinkHealth, SinkState
 from edge.intake import Batch, Intake
-from edge.journal import Stored, cursor_of, last_seq
+from edge.journal import Stored, cursor_of
 from edge.journald import about
 from edge.ports import Unavailable
 from sync.backoff import Backoff
@@ -101,7 +101,7 @@ class Forwarder:
     async def _drain(self, reader: sqlite3.Connection) -> None:
         while True:
             self._wake.clear()
-            newest = last_seq(reader)
+            newest = self._intake.newest
             events = self.sink.fetch(reader, self.cursor)
             if not events:
                 if newest > self.cursor:

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
 from edge.ports import Unavailable
 from sync import mqtt
 from sync.mqtt import Message
@@ -56,6 +59,9 @@ class Broker:
             self._give(topic, payload, mid)
         return 0, self._mid
 
+    def want_write(self) -> bool:
+        return False
+
     def ack(self, mid: int, _qos: int) -> None:
         said = json.loads(self._unread.pop(mid, b"0"))
         if isinstance(said, dict) and said.get("id") in self.stored:
@@ -79,7 +85,9 @@ class Broker:
         """A push arrives; whether there is a PUBACK."""
         fault = self.faults.pop(0) if self.faults else ""
         event = json.loads(payload)
-        self._pushed(event, topic.split("/")[-2], properties)
+        read = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+        read.unpack(properties.pack())
+        self._pushed(event, topic.split("/")[-2], read)
         if fault == "drop":
             self.drop()
         elif fault == "forget":
