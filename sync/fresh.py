@@ -29,15 +29,15 @@ class Fresh:
 
     def committed(self, rows: list[Row], elapsed: float) -> None:
         """The rows of one commit, in order, and when it was: elapsed seconds."""
-        changes = [row for row in rows if row.kind in _CHANGES]
-        if not changes:
+        if not rows:
             return
-        self._since = min(self._since, changes[0].seq - 1)
+        self._since = min(self._since, rows[0].seq - 1)
+        changes = [row for row in rows if row.kind in _CHANGES]
         self._rows.extend((elapsed, row) for row in changes)
         plain = all(row.kind == "cart.item_added" and row.live for row in changes)
         if not plain or len(self._rows) > MOST:
             self._rows.clear()
-            self._since = changes[-1].seq
+            self._since = rows[-1].seq
 
     def after(self, cursor: int, most: int) -> list[tuple[float, Row]]:
         """What is to be pushed after the cursor, and when it was committed; nothing: the database may know more."""
