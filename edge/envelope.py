@@ -54,20 +54,20 @@ def milliseconds(timestamp: str) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
-def render(row: Row, journal: str, source: str) -> bytes:
-    """The row as the bytes that are stored and sent; `row.id` and `row.seq` are set. Inside rows have the same form."""
+def render(row: Row, id: str, seq: int, journal: str, source: str) -> bytes:
+    """The row as the bytes that are stored and sent. Inside rows have the same form."""
     customer = row.data.get("customer")
     return msgspec.json.encode(
         {
             "specversion": "1.0",
-            "id": row.id,
+            "id": id,
             "source": source,
             "type": row.kind if row.inside else type_of(row.kind),
             **({"subject": f"customers/{customer}"} if customer else {}),
             "time": timestamp(row.moment.time),
             "datacontenttype": "application/json",
             "journal": journal,
-            "seq": row.seq,
+            "seq": seq,
             "bootid": row.moment.boot,
             "clockok": row.moment.ok,
             "data": row.data,

@@ -23,7 +23,7 @@ from edge import journal as journals
 from edge import presence
 from edge.clock import Clock
 from edge.database import Broken, Database, Full
-from edge.floor import EMPTY, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
+from edge.floor import EMPTY, HELD, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
 from edge.journal import Journal
 from edge.journald import about
 from edge.model import Moment, Row
@@ -41,6 +41,10 @@ FULL = 1.0
 """Seconds until what the disk did not take is tried again."""
 MARGIN = 1_000_000
 """Bytes above the reserve at which delivered rows begin to go before their time."""
+ROOMY = 16_000_000
+"""Bytes above the reserve, more than a second's work takes; then the disk is looked at once a second only."""
+_MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
+"""Kinds of rows with which something may begin to wait for a name, and for its time."""
 PATIENCE = 0.25
 """Seconds that patient work waits for a commit to ride with."""
 LARGEST = 200
@@ -158,7 +162,7 @@ class Intake:
         self._cursors: dict[str, int] = {}
         self._pushed: dict[bytes, float] = {}
         self._oldest_held: float | None = None
-        self._full_until = self._kept_at = self._nothing_until = -inf
+        self._full_until = self._kept_at = self._nothing_until = self._roomy_until = -inf
         self._window = 0.0
 
     def restore(self, pace: float = 1.0) -> None:
@@ -278,7 +282,7 @@ class Intake:
             results = [work(batch) for work, _ in works]
             self._settle(batch, last=last)
             self._keep(connection, cursors, pushed)
-            if (after := self._space.left(connection)) < 0 and after < left:
+            if left < inf and (after := self._space.left(connection)) < 0 and after < left:
                 raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
             return batch, results
 
@@ -320,9 +324,15 @@ class Intake:
                 await self._commit([work])
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
-    def _make_room(self, connection: sqlite3.Connection) -> int:
-        """The bytes left; where these are few, delivered rows have gone that nothing open rests on."""
-        left, now = self._space.left(connection), self.clock.instant()
+    def _make_room(self, connection: sqlite3.Connection) -> float:
+        """The bytes left, inf for plenty; where these are few, delivered rows have gone that nothing open rests on."""
+        now = self.clock.instant()
+        if now < self._roomy_until:
+            return inf
+        left = self._space.left(connection)
+        if left > self._space.reserve + ROOMY:
+            self._roomy_until = now + FULL
+            return inf
         if left > self._space.reserve + MARGIN or now < self._nothing_until:
             return left
         sessions = [spot.session.last for spot in self.floor.values() if spot.session]
@@ -349,7 +359,8 @@ class Intake:
                 batch.lapse(read_point, batch.now)
             if self._is_late(batch.now.instant):
                 self._expire(batch)
-        if batch.written or self._is_late(batch.now.instant):
+        waits = self._oldest_held is not None or any(row.kind in _MAY_WAIT for row in batch.written)
+        if (batch.written and waits) or self._is_late(batch.now.instant):
             self._oldest_held = self.journal.oldest_held(batch.connection, batch.open_sessions())
 
     def _is_late(self, instant: float) -> bool:

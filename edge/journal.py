@@ -87,17 +87,18 @@ class Journal:
         written = []
         for row in rows:
             seq += 1
-            row = replace(row, id=row.id or uuid7(), seq=seq)
-            row = replace(row, body=envelope.render(row, self.id, self._source))
+            id, data = row.id or uuid7(), row.data
+            body = envelope.render(row, id, seq, self.id, self._source)
+            row = Row(row.kind, row.moment, data, id, row.live, seq, body)
             instant = row.moment.instant if row.live else None
-            id, data = uuid.UUID(row.id).bytes, row.data
+            key = bytes.fromhex(id.replace("-", ""))
             who = data.get("customer") or data.get("pseudonym")
             connection.execute(
                 "INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (seq, row.kind, self.boot.n, now.instant, instant, id, who, data.get("cart"), row.body),
+                (seq, row.kind, self.boot.n, now.instant, instant, key, who, data.get("cart"), body),
             )
             if row.kind in PUSHED and "cart" in self.sinks:
-                connection.execute("INSERT INTO open_push VALUES (?, ?, NULL)", (id, seq))
+                connection.execute("INSERT INTO open_push VALUES (?, ?, NULL)", (key, seq))
             elif row.kind in (HELD, "tap.unknown") and "pseudonym" in data:
                 connection.execute("INSERT INTO held VALUES (?, ?)", (data["pseudonym"], seq))
             elif row.kind == ENTERED:

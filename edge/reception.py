@@ -105,7 +105,8 @@ class Reception:
             for tap in unwritten:
                 self._attribution.observe(batch, tap)
             batch.room = room
-        return replace(self._attribution.observe(batch, seen), made_up=unwritten)
+        answer = self._attribution.observe(batch, seen)
+        return replace(answer, made_up=unwritten) if unwritten else answer
 
     def _refused(self, seen: Observation) -> None:
         """Nothing of it was written. What may be a tap is remembered."""
