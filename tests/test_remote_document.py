@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import subprocess
@@ -350,6 +351,24 @@ def test_what_names_the_key_is_checked(config: Path) -> None:
         spoil()  # type: ignore[no-untyped-call]
         with pytest.raises(CannotStart, match=says):
             standing.looked_at(config)
+
+
+def test_a_capacity_below_what_is_in_use_is_refused(config: Path) -> None:
+    """It would have every tap refused; what leaves as much room as there is now is not to blame for too little."""
+    data = config.parent / "data"
+    (data / "kept").touch()
+    os.truncate(data / "kept", 300_000_000)
+    for toml in ("capacity = '364MB'", "capacity = '2GB'\nreserve = '1700MB'"):
+        assert why(config, SIGNER.document(5, f"[store]\n{toml}\n")) == (
+            "[store] capacity: without the reserve 300 MB, and 300 MB are in use;"
+            " allow more, or have less kept (retention) first"
+        )
+    for toml in ("capacity = '365MB'", "retention = '1d'"):
+        assert candidate.judge(config, 4, SIGNER.document(5, f"[store]\n{toml}\n").encode()).usable
+    adopted.save(data, State(applied=kept(4, "[store]\ncapacity = '200MB'\n")))
+    for toml in ("capacity = '200MB'", "capacity = '250MB'"):
+        assert candidate.judge(config, 4, SIGNER.document(5, f"[store]\n{toml}\n").encode()).usable
+    assert "[store] capacity: " in why(config, SIGNER.document(5, "[store]\ncapacity = '199MB'\n"))
 
 
 def test_two_keys_are_believed_while_one_is_replaced(config: Path) -> None:
