@@ -467,8 +467,9 @@ async def test_where_nothing_can_be_judged_it_is_asked_again(config: Path) -> No
     assert remote.told() == "applied=0", "which says nothing about it"
 
 
-async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
+async def test_after_an_error_it_is_asked_as_at_the_first_time(caplog: pytest.LogCaptureFixture) -> None:
     """What names the last answer may be what the other side, or our own library, cannot bear."""
+    caplog.set_level("INFO", "sync.poller")
     first, same, none = Answer(200, b"1", "one"), Answer(304, b""), Answer(404, b"")
     answers: list[Answer | Unavailable] = [first, same, Unavailable("no"), none]
     sent, all_asked = list[str](), asyncio.Event()
@@ -497,3 +498,5 @@ async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
         await all_asked.wait()
     running.cancel()
     assert sent == ["", "one", "one", "", ""]
+    said = [message.removeprefix("configuration feed: ") for message in caplog.messages]
+    assert said == ["up to date", "no", "up to date"], "once down, once up"
