@@ -16,6 +16,8 @@ from edge import check, plan, settings, signed, standing
 from edge.adopted import Adopted, Refusal, Verdict, fingerprint
 from edge.document import LONGEST, Refused
 from edge.plan import CannotStart
+from edge.settings import Store
+from edge.space import used
 
 
 def judge(path: Path, newest: int, jws: bytes) -> Verdict:
@@ -33,12 +35,22 @@ def judge(path: Path, newest: int, jws: bytes) -> Verdict:
     if document.version == newest:
         return Verdict()
     try:
-        disk = check.disk(plan.make(path, document))
+        made = plan.make(path, document)
+        disk = check.disk(made)
         if not disk.usable:
             raise Refused(disk.text)
+        _room(standing.looked_at(path)[0].config.store, made.config.store)
     except (CannotStart, Refused) as error:
         return Verdict(refused=Refusal(str(error).removeprefix(f"{path}: "), document.version))
     return Verdict(usable=Adopted(document, fingerprint(key)))
+
+
+def _room(now: Store, then: Store) -> None:
+    """Whether it would have taps and scans refused at once, for want of room that there is now. Raises Refused."""
+    share, in_use = then.capacity - then.reserve, used(then.data)
+    if in_use >= share < now.capacity - now.reserve:
+        what = f"[store] capacity: without the reserve {share // 10**6} MB, and {in_use // 10**6} MB are in use"
+        raise Refused(f"{what}; allow more, or have less kept (retention) first")
 
 
 def main() -> int:

@@ -146,11 +146,12 @@ def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 It sends events, some of them odd on purpose, and they stay on that platform. All name the store of --store and
 gateways, customers and carts called verify-XXXXXXXX-…, new with each call; their product is GS1's own example.""",
-        epilog="""ok   is as the contract says
-BAD  is not: what it wants; what was answered
-!    a gateway can live with it, but look
--    was not looked at: another check comes first, or the platform has nothing to look at
-?    cannot be seen from outside, or needs an option
+        epilog="""what the lines begin with:
+  ok   is as the contract says
+  BAD  is not: what it wants; what was answered
+  !    a gateway can live with it, but look
+  -    was not looked at: another check comes first, or the platform has nothing to look at
+  ?    cannot be seen from outside, or needs an option
 
 exit code: 0 all is ok, ! or ?, 1 something is BAD or -, 2 a call that makes no sense""",
     )

@@ -44,7 +44,11 @@ def _is_ours(stream: str) -> bool:
 
 
 class Journal(logging.Handler):
-    """Sends entries to the socket `address`; what cannot be sent goes to `beside`. Nothing is waited for."""
+    """Sends entries to the socket `address`, and waits for nothing.
+
+    Without a journal they go to `beside`. What one that hangs has no room for is dropped and counted, and not written
+    there: under systemd standard error leads to the same journal, and would be waited for.
+    """
 
     def __init__(self, beside: logging.Handler, address: str) -> None:
         super().__init__()
@@ -52,11 +56,17 @@ class Journal(logging.Handler):
         self._address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._dropped = 0
         self.addFilter(lambda record: not hasattr(record, "each"))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._socket.sendto(b"".join(_field(*field) for field in _fields(record)), self._address)
+            if self._dropped:
+                self._send(_lost(self._dropped))
+                self._dropped = 0
+            self._send(record)
+        except BlockingIOError:
+            self._dropped += 1
         except (
             OSError,
             TypeError,
@@ -64,9 +74,17 @@ class Journal(logging.Handler):
         ):  # or it is a line that cannot be put together: the text handler says so
             self._beside.emit(record)
 
+    def _send(self, record: logging.LogRecord) -> None:
+        self._socket.sendto(b"".join(_field(*field) for field in _fields(record)), self._address)
+
     def close(self) -> None:
         self._socket.close()
         super().close()
+
+
+def _lost(lines: int) -> logging.LogRecord:
+    text = "%d lines of the log are lost: the journal took nothing"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lines,), None)
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, str]]:

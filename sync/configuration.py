@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from edge.ports import Unavailable
 from sync.backoff import Backoff
 from sync.platform import Platform
-
-log = logging.getLogger(__name__)
+from sync.poller import Poller
 
 TYPE = "application/jose"
 
 
-class Configuration:
+class Configuration(Poller):
     """Asks for one gateway. `told`: what the platform is told of those it gave before; `offer` takes what it has."""
+
+    feed = "configuration"
 
     def __init__(
         self,
@@ -29,45 +28,14 @@ class Configuration:
         offer: Callable[[bytes], Awaitable[None]],
         backoff: Backoff,
     ) -> None:
+        super().__init__(poll, backoff)
         self._platform = platform
         self._path = f"/v1/stores/{quote(store)}/gateways/{quote(gateway)}/configuration"
-        self._poll = poll
         self._told = told
         self._offer = offer
-        self._backoff = backoff
-        self._nudged = asyncio.Event()
         self._etag = ""
-        self._failed = False
 
-    def nudge(self) -> None:
-        """Ask now; a wait that was asked for is kept to."""
-        self._nudged.set()
-        self._backoff.nudge()
-
-    def renew(self) -> None:
-        """What we show the platform is new: ask again, if it refuses us."""
-        self._backoff.renew()
-
-    async def run(self) -> None:
-        while True:
-            self._nudged.clear()
-            try:
-                await self._ask()
-            except Unavailable as error:
-                if not self._failed:
-                    log.warning("remote configuration: %s", error)
-                self._failed = True
-                await self._backoff.wait(error)
-                continue
-            self._failed = False
-            self._backoff.succeeded()
-            try:
-                async with asyncio.timeout(self._poll):
-                    await self._nudged.wait()
-            except TimeoutError:
-                pass
-
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         """A platform that has none for us, or that knows nothing of this, answers 404.
 
         After an error it is asked as at the first time: what we repeat to it may be what it cannot bear.

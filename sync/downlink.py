@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
@@ -10,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 
 from edge.directory import Page
-from edge.journald import about
 from edge.ports import Unavailable
 from sync.backoff import Backoff
 from sync.platform import Platform
+from sync.poller import Poller
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,10 @@ Apply = Callable[[Page, str | None], Awaitable[None]]
 """Keeps a page that was asked for with that cursor; returns when it is on the disk. Raises Unavailable."""
 
 
-class Downlink:
+class Downlink(Poller):
     """Pulls for one store. `since` reads the cursor that is on the disk, `restart` forgets it."""
+
+    feed = "platform"
 
     def __init__(
         self,
@@ -39,50 +40,20 @@ class Downlink:
         restart: Callable[[], Awaitable[None]],
         backoff: Backoff,
     ) -> None:
-        self.reachable: bool | None = None
+        super().__init__(poll, backoff)
         self._restarted = False
         self._passed: set[str | None] = set()
         self._platform = platform
         self._path = f"/v1/stores/{quote(store)}/changes"
-        self._poll = poll
         self._since = since
         self._apply = apply
         self._restart = restart
-        self._backoff = backoff
-        self._nudged = asyncio.Event()
 
-    def nudge(self) -> None:
-        """There are changes: pull now; a backoff ends, a wait that was asked for does not."""
-        self._nudged.set()
-        self._backoff.nudge()
-
-    def renew(self) -> None:
-        """What we show the platform is new: ask again, if it refuses us."""
-        self._backoff.renew()
-
-    async def run(self) -> None:
-        while True:
-            self._nudged.clear()
-            self._passed.clear()
-            self._restarted = False
-            try:
-                while await self._pull():
-                    pass
-            except Unavailable as error:
-                if self.reachable is not False:
-                    log.warning("feed: %s", error, extra=about(feed="platform", state=error.state))
-                self.reachable = False
-                await self._backoff.wait(error)
-                continue
-            if not self.reachable:
-                log.info("feed: up to date", extra=about(feed="platform", state="ok"))
-            self.reachable = True
-            self._backoff.succeeded()
-            try:
-                async with asyncio.timeout(self._poll):
-                    await self._nudged.wait()
-            except TimeoutError:
-                pass
+    async def ask(self) -> None:
+        self._passed.clear()
+        self._restarted = False
+        while await self._pull():
+            pass
 
     async def resolve(self, pseudonym: str) -> None:
         """Asks once who an unknown band is; if the platform knows, its feed is pulled."""

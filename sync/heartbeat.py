@@ -7,6 +7,7 @@ so that whoever comes later sees the newest; one that is minutes old is of a gat
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ async def beat(
     """Says it, for ever."""
     while True:
         states = pulse.states()
-        with suppress(DatabaseError):  # no file can be opened now: that no beat comes tells of it
+        with suppress(DatabaseError, sqlite3.Error, OSError):  # nothing can be read now: that no beat comes tells of it
             say(await pulse.health())
         for _ in range(round(EVERY / LOOK)):
             await sleep(LOOK)

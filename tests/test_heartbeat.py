@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ class Heart:
         return self._states[max(at for at in self._states if at <= self.now)]
 
     async def _health(self) -> dict[str, Any]:
-        if self._state() == "no file":
-            raise DatabaseError("no file can be opened")
+        if isinstance(error := self._state(), Exception):
+            raise error
         return {}
 
     async def _sleep(self, seconds: float) -> None:
@@ -69,8 +70,13 @@ async def test_what_flaps_is_told_in_steps() -> None:
     assert min(after - before for before, after in pairwise(said)) >= LOOK
 
 
-async def test_it_outlives_a_minute_in_which_nothing_can_be_read() -> None:
-    assert await Heart({0: "well", 62: "no file", 130: "well"}, 240).live() == [0, 60, 130, 190]
+@pytest.mark.parametrize(
+    "error",
+    [DatabaseError("no file can be opened"), sqlite3.OperationalError("disk I/O error"), OSError(5, "no disk")],
+    ids=["no file", "no page", "no disk"],
+)
+async def test_it_outlives_a_minute_in_which_nothing_can_be_read(error: Exception) -> None:
+    assert await Heart({0: "well", 62: error, 130: "well"}, 240).live() == [0, 60, 130, 190]
     assert EVERY == 60
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,21 +150,51 @@ def test_an_error_with_its_lines_is_one_entry(journal: Journald, tmp_path: Path)
     assert "ZeroDivisionError" in fault["MESSAGE"]
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["away", "hanging"])
-def test_without_a_journal_it_is_text_after_all(tmp_path: Path, *, full: bool) -> None:
-    """Nothing is waited for: a journal that takes nothing must not stop the shop."""
-    said: list[str] = []
+class Beside(logging.Handler):
+    """Where the text goes that the journal does not get."""
 
-    class Beside(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+    def __init__(self) -> None:
+        """Keep it."""
+        super().__init__()
+        self.said: list[str] = []
 
-    address = str(tmp_path / "socket")
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def line(text: str) -> logging.LogRecord:
+    return logging.makeLogRecord({"name": "x", "levelno": logging.INFO, "msg": text})
+
+
+def test_without_a_journal_it_is_text_after_all(tmp_path: Path) -> None:
+    handler = Journal(beside := Beside(), str(tmp_path / "socket"))
+    handler.emit(line("a"))
+    handler.close()
+    assert beside.said == ["a"]
+
+
+def test_a_journal_that_hangs_costs_lines_and_no_time(tmp_path: Path) -> None:
+    """Nothing is waited for, also not on standard error, which leads to it too; it hears how many are lost."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as taker:
-        if full:
-            taker.bind(address)
-        handler = Journal(Beside(), address)
-        for _ in range(5000):
-            handler.emit(logging.makeLogRecord({"name": "x", "levelno": logging.INFO, "msg": "x" * 20_000}))
+        taker.bind(str(tmp_path / "socket"))
+        taker.setblocking(False)
+
+        def taken() -> list[str]:
+            found = []
+            with suppress(BlockingIOError):
+                while True:
+                    found.append(taker.recv(100_000).decode().splitlines()[0].removeprefix("MESSAGE="))
+            return found
+
+        handler = Journal(beside := Beside(), str(tmp_path / "socket"))
+        for number in range(5000):
+            handler.emit(line(str(number)))
+        before = taken()
+        handler.emit(line("back"))
+        handler.emit(line("again"))
+        after = taken()
         handler.close()
-    assert 0 < len(said) < 5000 if full else len(said) == 5000
+    assert 0 < len(before) < 5000
+    assert before == [str(number) for number in range(len(before))]
+    assert after == [f"{5000 - len(before)} lines of the log are lost: the journal took nothing", "back", "again"]
+    assert beside.said == []

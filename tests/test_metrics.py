@@ -57,16 +57,16 @@ TOLD = {
     "space.used": "space_used_bytes",
     "space.capacity": "space_capacity_bytes",
     "space.left": "space_left_bytes",
-    "space.hours_left": "space_left_hours",
+    "space.hours_left": "space_left_seconds",
     "writer.commits": "commits_total",
     "writer.seconds": "commit_seconds_total",
     "writer.at_work_seconds": "commit_at_work_seconds",
     "line.up": "line_up",
-    "line.since": "line_since_seconds",
+    "line.since": "line_since_timestamp_seconds",
     "feed.reachable": "feed_reachable",
     "feed.age_seconds": "feed_age_seconds",
     "sinks.*.state": "sink_state",
-    "sinks.*.since": "sink_state_since_seconds",
+    "sinks.*.since": "sink_state_since_timestamp_seconds",
     "sinks.*.queued": "sink_queued_events",
     "sinks.*.oldest_seconds": "sink_oldest_seconds",
     "sinks.*.unconfirmed": "sink_unconfirmed_items",
@@ -74,7 +74,7 @@ TOLD = {
     "sinks.*.unknown_acks": "unknown_acks_total",
     "drivers.*.driver": "driver_state",
     "drivers.*.state": "driver_state",
-    "drivers.*.since": "driver_state_since_seconds",
+    "drivers.*.since": "driver_state_since_timestamp_seconds",
     "drivers.*.skipped": "driver_skipped_total",
     "remote.version": "remote_configuration_version",
     "remote.trial": "remote_configuration_trial",
@@ -83,7 +83,7 @@ TOLD = {
 """Of what `status` says, in which metric it is."""
 WORDS = {"clock.bootid", "line.reason", "sinks.*.reason", "drivers.*.reason"}
 """What is for people, or no figure."""
-NOT_YET = {"space_left_hours"}
+NOT_YET = {"space_left_seconds"}
 """What needs an hour to be known."""
 
 
@@ -114,11 +114,14 @@ def test_all_that_the_status_says_is_a_metric(store: Store, platform: Platform) 
     store.start()
     store.ready()
     platform.wait_pulled()
-    found = set(leaves(store.status()))
+    told = store.status()
+    found = set(leaves(told))
     assert found - WORDS == TOLD.keys(), "status and metrics differ"
     assert found >= WORDS
     names = {name for name, *_ in figures(store)}
     assert set(TOLD.values()) - names <= NOT_YET
+    after_an_hour = {**told, "space": {**told["space"], "hours_left": 1.5}}
+    assert "\ncartwire_space_left_seconds 5400.0\n" in metrics.render(None, after_an_hour)
     page = (Path(__file__).parent.parent / "docs" / "operate.md").read_text()
     assert [name for name in names | NOT_YET if f"`{name}`" not in page] == [], "each is explained"
     assert set(re.findall(r"cartwire_(\w+?)(?:[=\[{ )`<>]|$)", page, re.MULTILINE)) <= names | NOT_YET
@@ -168,7 +171,7 @@ def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosq
     found = figures(store)
     assert (found["line_up",], found["pages_open",]) == (1, 0)
     assert 0 <= found["feed_age_seconds",] < 3, "the feed is pulled every second"
-    assert abs(found["sink_state_since_seconds", "platform"] - time.time()) < 60
+    assert abs(found["sink_state_since_timestamp_seconds", "platform"] - time.time()) < 60
     platform.kill()
     until(lambda: figures(store)["line_up",] == 0, "the cut to be seen, though nothing is sent", 3)
     store.scan(4)

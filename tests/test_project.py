@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -45,6 +46,20 @@ def test_the_readme_names_no_command_that_is_not_there() -> None:
         assert set(re.findall(r"make ([a-z-]+)`", text)) <= targets
         for path in re.findall(r"\b((?:edge|drivers|sync|tests|config)/[\w/]+\.\w+)", text):
             assert (ROOT / path).exists(), path
+
+
+def test_the_man_page_has_each_command_and_option() -> None:
+    """As far as that is ours: help2man sets what this prints."""
+    run = [ROOT / "debian" / "help", "--help"]
+    whole = subprocess.run(
+        run, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, timeout=60, check=True
+    )
+    _, *parts = re.split(r"^cartwire ([a-z-]+):$", whole.stdout, flags=re.MULTILINE)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert sections.keys() == commands()
+    for command, text in sections.items():
+        options = set(re.findall(r"^  (--[a-z-]+)", said(command), re.MULTILINE))
+        assert options == set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)), command
 
 
 def typed(page: Path) -> list[str]:

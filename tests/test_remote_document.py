@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import subprocess
@@ -352,6 +353,24 @@ def test_what_names_the_key_is_checked(config: Path) -> None:
             standing.looked_at(config)
 
 
+def test_a_capacity_below_what_is_in_use_is_refused(config: Path) -> None:
+    """It would have every tap refused; what leaves as much room as there is now is not to blame for too little."""
+    data = config.parent / "data"
+    (data / "kept").touch()
+    os.truncate(data / "kept", 300_000_000)
+    for toml in ("capacity = '364MB'", "capacity = '2GB'\nreserve = '1700MB'"):
+        assert why(config, SIGNER.document(5, f"[store]\n{toml}\n")) == (
+            "[store] capacity: without the reserve 300 MB, and 300 MB are in use;"
+            " allow more, or have less kept (retention) first"
+        )
+    for toml in ("capacity = '365MB'", "retention = '1d'"):
+        assert candidate.judge(config, 4, SIGNER.document(5, f"[store]\n{toml}\n").encode()).usable
+    adopted.save(data, State(applied=kept(4, "[store]\ncapacity = '200MB'\n")))
+    for toml in ("capacity = '200MB'", "capacity = '250MB'"):
+        assert candidate.judge(config, 4, SIGNER.document(5, f"[store]\n{toml}\n").encode()).usable
+    assert "[store] capacity: " in why(config, SIGNER.document(5, "[store]\ncapacity = '199MB'\n"))
+
+
 def test_two_keys_are_believed_while_one_is_replaced(config: Path) -> None:
     new = Signer()
     (config.parent / "remote.pub").write_text(f"the old one\n{SIGNER.public}\nthe new one\n{new.public}")
@@ -448,8 +467,9 @@ async def test_where_nothing_can_be_judged_it_is_asked_again(config: Path) -> No
     assert remote.told() == "applied=0", "which says nothing about it"
 
 
-async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
+async def test_after_an_error_it_is_asked_as_at_the_first_time(caplog: pytest.LogCaptureFixture) -> None:
     """What names the last answer may be what the other side, or our own library, cannot bear."""
+    caplog.set_level("INFO", "sync.poller")
     first, same, none = Answer(200, b"1", "one"), Answer(304, b""), Answer(404, b"")
     answers: list[Answer | Unavailable] = [first, same, Unavailable("no"), none]
     sent, all_asked = list[str](), asyncio.Event()
@@ -478,3 +498,5 @@ async def test_after_an_error_it_is_asked_as_at_the_first_time() -> None:
         await all_asked.wait()
     running.cancel()
     assert sent == ["", "one", "one", "", ""]
+    said = [message.removeprefix("configuration feed: ") for message in caplog.messages]
+    assert said == ["up to date", "no", "up to date"], "once down, once up"

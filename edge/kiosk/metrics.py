@@ -26,7 +26,7 @@ def _health(trouble: Trouble | None) -> Iterator[str]:
 def _lines(status: dict[str, Any]) -> Iterator[str]:
     info = {key: status[key] for key in ("version", "journal")}
     yield from _family("info", "gauge", "Version and journal.", [(1, info)])
-    space, writer = status["space"], status["writer"]
+    space, writer, hours = status["space"], status["writer"], status["space"]["hours_left"]
     for name, text, value in (
         ("journal_seq", "Newest row of the journal.", status["seq"]),
         ("clock_synchronised", "Whether the clock is right.", status["clock"]["ok"]),
@@ -34,7 +34,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         ("space_used_bytes", "Bytes in the data folder.", space["used"]),
         ("space_capacity_bytes", "Bytes there may be.", space["capacity"]),
         ("space_left_bytes", "Bytes until taps and scans are refused.", space["left"]),
-        ("space_left_hours", "Hours until then at the last day's rate.", space["hours_left"]),
+        ("space_left_seconds", "Seconds until then at the last day's rate.", hours and hours * 3600),
         ("commit_at_work_seconds", "How long the commit at work has taken by now.", writer["at_work_seconds"]),
         ("pages_open", "Pages of staff that are open.", status["pages"]),
     ):
@@ -49,7 +49,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     states = [(sink["state"] == state, {"sink": of, "state": state}) for of, sink in sinks for state in _SINK_STATES]
     yield from _family("sink_state", "gauge", "1 for the state that a sink is in.", states)
     since = [(_seconds(sink), {"sink": of}) for of, sink in sinks]
-    yield from _family("sink_state_since_seconds", "gauge", _SINCE, since)
+    yield from _family("sink_state_since_timestamp_seconds", "gauge", _SINCE, since)
     yield from _platform(status)
     yield from _remote(status)
     unknown = [(sink["unknown_acks"], {"sink": of}) for of, sink in sinks if "unknown_acks" in sink]
@@ -63,14 +63,14 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     ]
     yield from _family("driver_state", "gauge", "1 for the state that a driver is in.", drivers)
     since = [(_seconds(driver), {"driver": driver["driver"]}) for driver in status["drivers"]]
-    yield from _family("driver_state_since_seconds", "gauge", _SINCE, since)
+    yield from _family("driver_state_since_timestamp_seconds", "gauge", _SINCE, since)
 
 
 def _platform(status: dict[str, Any]) -> Iterator[str]:
     if "line" in status:
         line = status["line"]
         yield from _family("line_up", "gauge", "Whether the platform is reached.", [(line["up"] is True, {})])
-        yield from _family("line_since_seconds", "gauge", _SINCE, [(_seconds(line), {})])
+        yield from _family("line_since_timestamp_seconds", "gauge", _SINCE, [(_seconds(line), {})])
     if "feed" in status:
         reachable = status["feed"]["reachable"] is True
         yield from _family("feed_reachable", "gauge", "Whether the last pull came through.", [(reachable, {})])

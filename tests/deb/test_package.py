@@ -251,7 +251,7 @@ def test_remove_keeps_what_is_the_stores_and_purge_nothing(debian: Debian) -> No
 
 
 def test_another_takes_its_place(debian: Debian, installed: tuple[Path, ...], tmp_path: Path) -> None:
-    """Under the same name, with the key and the copy of the one that died: by the commands of docs/install.md."""
+    """Under the same name, with the key and the copy of the one that died: by the commands of docs/recover.md."""
     configured(debian)
     with running(debian):
         tap(debian, BAND)

@@ -35,6 +35,9 @@ class Door:
 class Guarded(Broker):
     """`port` is where gateways come in. The authority issues the broker's certificate and those of its clients."""
 
+    rights: str
+    """The file that says what gateways may do."""
+
     def __init__(self, folder: Path, authority: Authority) -> None:
         """Copy the broker's certificate and key."""
         super().__init__(folder)
@@ -53,6 +56,13 @@ class Guarded(Broker):
             tls.load_cert_chain(*certificate)
         return tls
 
+    def allow_discovery(self) -> None:
+        """Take the comment signs off, as the files say, before a start."""
+        path = self.folder / self.rights
+        text, count = re.subn("(?m)^( *)# (.*homeassistant[/.]device)", r"\1\2", path.read_text())
+        assert count == 2, f"{path.name}: a line for each gateway"
+        path.write_text(text)
+
     def _write(self, source: str, changes: Mapping[str, str]) -> None:
         """Copy a file of `config`; each change is of a pattern that is there."""
         text = (CONFIG / source).read_text()
@@ -66,6 +76,7 @@ class GuardedMosquitto(Guarded):
     """In a store: apps have passwords and a door of their own."""
 
     protocol = Mosquitto.protocol
+    rights = "gateways.acl"
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         """Copy the files."""
@@ -104,6 +115,7 @@ class GuardedNats(Guarded):
     """For a chain: all have certificates."""
 
     protocol = Nats.protocol
+    rights = "cartwire.conf"
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         """Copy the file."""
