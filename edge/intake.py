@@ -282,7 +282,8 @@ class Intake:
             results = [work(batch) for work, _ in works]
             self._settle(batch, last=last)
             self._keep(connection, cursors, pushed)
-            if left < inf and (after := self._space.left(connection)) < 0 and after < left:
+            # What is written takes its room twice: in the WAL, when it is committed, and in the file.
+            if left < inf and (after := self._space.left(connection)) < left and 2 * after < left:
                 raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
             return batch, results
 
