@@ -226,6 +226,42 @@ def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, he
     assert f"frame-src {demo.staff};" in policy
 
 
+def scene(url: str) -> dict[str, Any]:
+    """The first picture that the page is sent."""
+    with closing(HTTPConnection("127.0.0.1", urlsplit(url).port or 0, timeout=20)) as connection:
+        connection.request("GET", "/events")
+        answer = connection.getresponse()
+        while answer.readline() != b"event: scene\n":
+            pass
+        shown: dict[str, Any] = json.loads(answer.readline().partition(b": ")[2])
+        return shown
+
+
+def test_a_phones_report_that_makes_no_sense_is_refused_and_changes_nothing(
+    tmp_path: Path, here: Path, ended: ExitStack
+) -> None:
+    demo = started(tmp_path, ended)
+    data = {"customer": "c-1001", "cart": "cart-minji", "read_point": "till-1", "gtin": "08801046000007"}
+    data["product"] = None  # type: ignore[assignment]
+    event = {"id": "e", "type": "cartwire.cart.item_added.v1", "time": "2026-11-21T09:12:45.123Z", "data": data}
+    report = {"phone": "p", "from": 0, "took": [event]}
+    for wrong, said in (
+        ({}, "missing required field `phone`"),
+        (report | {"from": -1}, "`$.from`"),
+        (report | {"took": [event | {"data": {**data, "cart": 1}}]}, "`$.took[0].data.cart`"),
+        (report | {"took": [event | {"data": {"gtin": "08801046000007"}}]}, "missing required field `customer`"),
+        (report | {"took": [event | {"time": "yesterday"}]}, "`$.took[0].time`"),
+        (report | {"took": [event | {"type": "cartwire.cart.item_confirmed.v1"}]}, "`$.took[0].type`"),
+    ):
+        status, _, text = ask(demo.url, "/phones/cart-minji", wrong)
+        assert (status, said in text, text.count("\n")) == (400, True, 1), text
+    status, _, text = ask(demo.url, "/phones/x", report)
+    assert (status, text) == (400, "there is no cart 'x' here\n")
+    assert scene(demo.url)["counts"]["accepted"] == 0
+    assert ask(demo.url, "/phones/cart-minji", report)[0] == 200
+    until(lambda: scene(demo.url)["counts"]["accepted"] == 1, "one item")
+
+
 def test_the_gateway_is_cartwire_run_with_a_plain_configuration(tmp_path: Path, here: Path, ended: ExitStack) -> None:
     """All that it is told stands in a file that `cartwire check` finds usable, and its events are read by a command."""
     demo = started(tmp_path, ended)

@@ -100,12 +100,14 @@ class Acts:
         return read
 
     async def _tell_consent(self, act: Consent) -> None:
-        change = self.customers[act.customer]
+        at, change = time.time(), self.customers[act.customer]
+        if not act.on:
+            self.scene.judge.withdrew(at, act.customer)
         consents = change["value"]["consents"] if act.on else []
         await self.store.tell([{**change, "value": {**change["value"], "consents": consents}}])
         self.consent[act.customer] = act.on
         if act.on:
-            self.scene.judge.consented(time.time(), act.customer)
+            self.scene.judge.consented(at, act.customer)
 
     async def _switch(self, act: Switch) -> None:
         self.on[act.name] = act.on

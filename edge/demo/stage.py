@@ -4,7 +4,7 @@ GET  /, /phone/{cart}   the page, or one phone alone
 GET  /events            Server-Sent Events: `store` once (what does not change), then `scene` after each change
 GET  /mqtt              WebSocket, handed on to the broker's
 POST /acts              `Act`: what a visitor does; {"read": false} if nobody reads at the reader
-POST /phones/{cart}     {"phone", "took": [event, ...]}: what a phone has put into its cart, for the counter
+POST /phones/{cart}     `Report`: what a phone of that cart has put into it, for the counter
 POST /links             {"path"} -> {"url"}: a link for another device, good for once
 POST /enter             {"token"}: out of such a link
 """
@@ -25,6 +25,7 @@ from msgspec import Meta, Struct
 
 from edge.demo.acts import Act, Acts, Impossible
 from edge.demo.gate import COOKIE, Gate
+from edge.demo.report import Report
 from edge.demo.scene import Scene
 from edge.demo.store import HERE, Store
 from edge.kiosk import files
@@ -45,11 +46,6 @@ class _Token(Struct):
 
 class _Path(Struct):
     path: Annotated[str, Meta(pattern=r"^/(phone/[A-Za-z0-9_-]{1,64})?\Z")] = "/"
-
-
-class _Took(Struct):
-    phone: Annotated[str, Meta(min_length=1, max_length=200)]
-    took: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -168,8 +164,10 @@ class Stage:
         return web.json_response({"read": await self.acts.do(act)})
 
     async def _took(self, request: web.Request) -> web.StreamResponse:
-        told = msgspec.json.decode(await request.read(), type=_Took)
-        self.scene.judge.took(told.phone, told.took, time.time())
+        cart, told = request.match_info["cart"], msgspec.json.decode(await request.read(), type=Report)
+        if cart not in self.scene.judge.carts.values():
+            raise Impossible(f"there is no cart {cart!r} here")
+        self.scene.judge.took(cart, told.phone, told.first, told.events(), time.time())
         self.changed()
         return web.json_response({})
 
