@@ -115,8 +115,7 @@ class Acts:
             case "internet":
                 self.store.lines["platform"].switch(on=act.on)
             case "broker":
-                for name in ("broker", "websocket"):
-                    self.store.lines[name].switch(on=act.on)
+                self.store.lines["broker"].switch(on=act.on)
             case "disk":
                 self.store.fill(full=not act.on)
             case "power":
