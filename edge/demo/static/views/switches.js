@@ -29,7 +29,7 @@ export function switches() {
     })}
     <div class="switch"><button data-act="stranger" @click=${stranger}>${icon("band")} ${_("A stranger's card")}</button>
       <p>${_("Held to the reader after %(who)s: the session ends, the card leaves no trace.", { who })}</p></div>
-    ${toggle("consent", "lock", _("Withdraw the consent"), _("Consent is withdrawn · press to give it again"), agreed,
+    ${toggle("consent", "lock", _("Withdraw the consent"), _("Consent withdrawn · press to restore"), agreed,
       agreed ? _("Of %(who)s, at the platform, which tells the store.", { who }) : _("The band of %(who)s is nobody's now; nothing more comes into the cart.", { who }),
       () => post("/acts", { do: "consent", customer: state.who, on: !agreed }))}
   </section>`;
@@ -39,7 +39,7 @@ const cut = (name, sign, words, undo, on, texts) =>
   toggle(name, sign, words, undo, on !== false, on !== false ? texts.well : texts.cut, () => post("/acts", { do: "switch", name, on: on === false }));
 
 const toggle = (name, sign, words, undo, well, text, press) => html`<div class="switch ${well ? "" : "off"}">
-  <button data-act=${name} aria-pressed=${!well} @click=${press}>${icon(sign)} <span>${well ? words : undo}</span></button><p>${text}</p></div>`;
+  <button data-act=${name} aria-pressed=${!well} @click=${press}>${icon(sign)} <span>${well ? words : undo.replace(" ·", "\u00a0·")}</span></button><p>${text}</p></div>`;
 
 const stranger = () => {
   const at = placeOf(state.who);
