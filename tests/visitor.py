@@ -169,9 +169,14 @@ class Visitor(Terminal):
         return {name: self.count(name) for name in FIGURES}
 
     def settled(self, seconds: float = 90.0) -> None:
-        """Wait until nothing is under way and nothing waits."""
+        """Wait until nothing is under way and nothing waits; of a gateway without power that is not known."""
         names = ("under_way", "apps", "platform", "held")
-        until(lambda: not any(self.count(name) for name in names), lambda: f"not settled: {self.said()}", seconds)
+        runs = self.page.locator("[data-gateway]:not([data-gateway=off])")
+        until(
+            lambda: runs.count() and not any(self.count(name) for name in names),
+            lambda: f"not settled: {self.said()}",
+            seconds,
+        )
 
     def said(self) -> str:
         """Return all that the page says."""

@@ -127,6 +127,7 @@ class Acts:
                         return await self.store.restore_power()
                     await self.store.cut_power()
                     self.scene.judge.power_cut(time.time())
+                    self.scene.answered(None, "", time.time())  # what it last said of itself is not so any more
                     self._mending = asyncio.create_task(self._mend())
         return None
 
