@@ -8,8 +8,8 @@ import re
 import signal
 import socket
 import sys
-from contextlib import closing
-from http.client import HTTPConnection
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -168,7 +168,7 @@ def test_a_part_that_cannot_be_had_is_said_in_one_line(tmp_path: Path, here: Pat
 
 def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, ended: ExitStack) -> None:
     demo = started(tmp_path, ended, "--listen", "127.0.0.1:0", "--language", "en")
-    assert "This link works once." in demo.child.text()
+    assert "A link works once, within 10 minutes." in demo.child.text()
     url, _, token = demo.url.partition("/enter#")
     for path in ("/", "/events", "/mqtt", "/phone/cart-minji", "/static/app.js", "/nothing"):
         assert ask(url, path)[0] == 403, path
@@ -176,7 +176,8 @@ def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, en
         assert ask(url, path, {})[0] == 403, path
     assert ask(url, "/enter")[0] == 200
     for wrong in ("", token[:-1], token + "x", "ä"):
-        assert ask(url, "/enter", {"token": wrong})[0] == 403
+        status, _, text = ask(url, "/enter", {"token": wrong})
+        assert (status, json.loads(text)) == (403, {"why": "unknown"})
 
     def enter(token: str) -> str:
         status, headers, _ = ask(url, "/enter", {"token": token})
@@ -185,7 +186,8 @@ def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, en
         return headers["set-cookie"].partition(";")[0]
 
     cookie = enter(token)
-    assert ask(url, "/enter", {"token": token})[0] == 403, "a second time"
+    assert ask(url, "/enter", {"token": token})[2] == '{"why": "used"}', "a second time"
+    assert cookie.startswith(f"cartwire-demo-{urlsplit(url).port}=")
     assert ask(url, "/", cookie=cookie)[0] == 200
     assert ask(url, "/", cookie=f"{cookie}x")[0] == 403
     status, _, text = ask(url, "/links", {"path": "/phone/cart-alex"}, cookie)
@@ -197,6 +199,23 @@ def test_others_come_in_by_a_link_that_works_once(tmp_path: Path, here: Path, en
     assert other != cookie
     assert ask(url, "/phone/cart-alex", cookie=other)[0] == 200
     assert ask(url, "/links", {"path": "//evil.example"}, cookie)[0] == 400
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "[::]"])
+def test_where_all_addresses_are_open_this_machine_has_a_link_of_its_own(
+    listen: str, tmp_path: Path, here: Path, ended: ExitStack
+) -> None:
+    """Camera and staff's page want 127.0.0.1; the others are told an address of this machine's."""
+    demo = started(tmp_path, ended, "--listen", f"{listen}:0", "--language", "en")
+    others = demo.child.line(r"^  other devices  (http://\S+)$")[1]
+    url, _, token = demo.url.partition("/enter#")
+    assert urlsplit(url).hostname == "127.0.0.1"
+    assert urlsplit(others).port == urlsplit(url).port
+    for one in (token, others.partition("/enter#")[2]):
+        assert ask(url, "/enter", {"token": one})[0] == 200
+    if ":" in listen:
+        with socket.create_connection(("::1", urlsplit(url).port or 0), timeout=20):
+            pass
 
 
 def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, here: Path, ended: ExitStack) -> None:
@@ -224,6 +243,72 @@ def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, he
     assert policy.startswith("default-src 'none'; script-src 'self'")
     assert "unsafe" not in policy
     assert f"frame-src {demo.staff};" in policy
+
+
+def listening(folder: Path) -> set[int]:
+    """All ports on which somebody of the demo listens, whatever for."""
+    sockets = set()
+    for pid in running(folder):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                sockets |= set(re.findall(r"socket:\[(\d+)\]", str(link.readlink())))
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in sockets}
+
+
+def test_no_port_lets_a_page_from_elsewhere_in(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    """Neither by a WebSocket, for which a browser asks nobody, nor by a request."""
+    demo = started(tmp_path, ended)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": "mqtt"}
+    found = listening(here)
+    assert found >= set(ports(demo))
+    for port in found:
+        for path in ("/mqtt", "/sandbox/events"):
+            url = f"http://127.0.0.1:{port}"
+            with suppress(HTTPException, OSError):  # no HTTP at all
+                status, headers, text = ask(url, path, Origin="http://evil.example", **upgrade)
+                assert status in (403, 404), (port, path, status, text)
+                assert "access-control-allow-origin" not in headers
+    url = demo.url.rstrip("/")
+    status, headers, _ = ask(url, "/mqtt", Origin=url, **upgrade)
+    assert (status, headers["sec-websocket-protocol"]) == (101, "mqtt")
+
+
+def scene(url: str) -> dict[str, Any]:
+    """The first picture that the page is sent."""
+    with closing(HTTPConnection("127.0.0.1", urlsplit(url).port or 0, timeout=20)) as connection:
+        connection.request("GET", "/events")
+        answer = connection.getresponse()
+        while answer.readline() != b"event: scene\n":
+            pass
+        shown: dict[str, Any] = json.loads(answer.readline().partition(b": ")[2])
+        return shown
+
+
+def test_a_phones_report_that_makes_no_sense_is_refused_and_changes_nothing(
+    tmp_path: Path, here: Path, ended: ExitStack
+) -> None:
+    demo = started(tmp_path, ended)
+    data = {"customer": "c-1001", "cart": "cart-minji", "read_point": "till-1", "gtin": "08801046000007"}
+    data["product"] = None  # type: ignore[assignment]
+    event = {"id": "e", "type": "cartwire.cart.item_added.v1", "time": "2026-11-21T09:12:45.123Z", "data": data}
+    report = {"phone": "p", "from": 0, "took": [event]}
+    for wrong, said in (
+        ({}, "missing required field `phone`"),
+        (report | {"from": -1}, "`$.from`"),
+        (report | {"took": [event | {"data": {**data, "cart": 1}}]}, "`$.took[0].data.cart`"),
+        (report | {"took": [event | {"data": {"gtin": "08801046000007"}}]}, "missing required field `customer`"),
+        (report | {"took": [event | {"time": "yesterday"}]}, "`$.took[0].time`"),
+        (report | {"took": [event | {"type": "cartwire.cart.item_confirmed.v1"}]}, "`$.took[0].type`"),
+    ):
+        status, _, text = ask(demo.url, "/phones/cart-minji", wrong)
+        assert (status, said in text, text.count("\n")) == (400, True, 1), text
+    status, _, text = ask(demo.url, "/phones/x", report)
+    assert (status, text) == (400, "there is no cart 'x' here\n")
+    assert scene(demo.url)["counts"]["accepted"] == 0
+    assert ask(demo.url, "/phones/cart-minji", report)[0] == 200
+    until(lambda: scene(demo.url)["counts"]["accepted"] == 1, "one item")
 
 
 def test_the_gateway_is_cartwire_run_with_a_plain_configuration(tmp_path: Path, here: Path, ended: ExitStack) -> None:

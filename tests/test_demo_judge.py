@@ -22,6 +22,7 @@ class Shop:
     def __init__(self) -> None:
         """Open it."""
         self.judge = Judge(CARTS)
+        self.told: dict[tuple[str, str], int] = {}
 
     def event(self, kind: str, at: float, **data: Any) -> dict[str, Any]:
         time = datetime.fromtimestamp(START + at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -45,9 +46,18 @@ class Shop:
 
     def deliver(self, event: dict[str, Any], at: float, *, phone: bool = True, platform: bool = True) -> None:
         if phone:
-            self.judge.took("phone", [event], START + at)
+            self.take([event], at)
         if platform:
             self.judge.at_platform(event, START + at)
+
+    def take(
+        self, events: list[dict[str, Any]], at: float, phone: str = "phone", cart: str = "", first: int | None = None
+    ) -> None:
+        """A phone reports them, as those that come after the `first` ones; left out: after all it has reported."""
+        cart = cart or events[0]["data"]["cart"]
+        place = self.told.get((cart, phone), 0) if first is None else first
+        self.judge.took(cart, phone, place, events, START + at)
+        self.told[cart, phone] = place + len(events)
 
     def waits(self, at: float, apps: int = 0, platform: int = 0) -> None:
         self.judge.waiting = Waiting(START + at, apps, platform)
@@ -108,6 +118,23 @@ def test_what_the_app_confirmed_and_has_not_is_lost_whatever_waits(shop: Shop) -
     assert shop.figures(3) == (1, 0, 0)
 
 
+def test_what_waits_for_another_phone_hides_nothing(shop: Shop) -> None:
+    """The gateway says one number for all apps: what is more than that is lost."""
+    shop.tap(5, "c-2")
+    for at in (6, 7):
+        shop.scan(at, SOCKS)
+    items = [shop.item(1), *(shop.item(at, "c-2", SOCKS) for at in (6, 7))]
+    for item in items:
+        shop.deliver(item, 8, phone=False)
+    shop.waits(9, apps=3)
+    assert shop.figures(9) == (0, 0, 0)
+    shop.waits(20, apps=2)
+    assert shop.figures(20) == (1, 0, 0)
+    assert shop.counts(29).under_way == 2
+    shop.deliver(items[0], 30)
+    assert shop.figures(30) == (0, 0, 0), "it was only late to be seen"
+
+
 def test_nothing_is_lost_while_the_gateway_is_dark_nor_at_once(shop: Shop) -> None:
     shop.deliver(shop.item(1), 2, phone=False)
     assert shop.figures(60) == (0, 0, 0)
@@ -137,6 +164,7 @@ def test_what_staff_removed_or_a_withdrawn_consent_keeps_back_is_not_lost(shop: 
     shop.accept(shop.event(ERASED, 11, customer="c-1", reason="platform"), 11)
     shop.waits(12)
     assert shop.figures(12) == (0, 0, 0)
+    assert shop.counts(19) == Counts(accepted=2, arrived=0, under_way=0, lost=0, doubled=0, wrong=0), "both withheld"
 
 
 def test_a_second_id_for_one_presentation_and_an_id_taken_twice_are_doubled(shop: Shop) -> None:
@@ -147,7 +175,7 @@ def test_a_second_id_for_one_presentation_and_an_id_taken_twice_are_doubled(shop
     assert shop.figures(3) == (0, 1, 0)
     shop.deliver(second, 4)
     assert shop.figures(4) == (0, 2, 0)
-    shop.judge.took("another phone", [second], START + 5)
+    shop.take([second], 5, "another phone")
     assert shop.figures(5) == (0, 2, 0), "a second phone of the cart has it once"
 
 
@@ -180,6 +208,37 @@ def test_an_item_in_a_cart_that_is_not_its_customers(shop: Shop) -> None:
     shop.deliver(item, 2)
     shop.waits(3)
     assert shop.figures(3) == (0, 0, 1)
+
+
+def test_an_item_in_a_phone_of_another_cart_is_wrong_and_not_there(shop: Shop) -> None:
+    item = shop.item(1)
+    shop.take([item], 2, cart="k-2")
+    shop.deliver(item, 2, phone=False)
+    shop.waits(3, apps=1)
+    assert shop.figures(3) == (0, 0, 1)
+    assert (shop.counts(9).arrived, shop.counts(9).under_way) == (0, 1)
+    assert shop.judge.under_way("k-1") == [item]
+    shop.deliver(item, 10)
+    assert shop.figures(10) == (0, 0, 1), "it stays in the wrong one"
+    assert shop.counts(19).arrived == 1
+
+
+def test_a_report_that_comes_twice_says_nothing_new_but_an_id_taken_twice_does(shop: Shop) -> None:
+    shop.scan(1.5, SOCKS)
+    shoes, socks = shop.item(1), shop.item(1.5, gtin=SOCKS)
+    for _ in range(2):
+        shop.take([shoes], 2, first=0)
+    shop.take([shoes, socks], 3, first=0)
+    for item in (shoes, socks):
+        shop.deliver(item, 3, phone=False)
+    shop.waits(4)
+    assert shop.figures(4) == (0, 0, 0)
+    assert shop.counts(9).arrived == 2
+    for _ in range(2):
+        shop.take([socks], 10, first=2)
+    assert shop.figures(10) == (0, 1, 0)
+    shop.take([shoes, socks, socks], 11, "another window", first=0)
+    assert shop.figures(11) == (0, 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +291,40 @@ def test_an_item_without_a_consent_is_in_the_wrong_cart_until_it_is_given_again(
         shop.deliver(shop.item(at + 1), at + 2)
         shop.waits(at + 2)
         assert shop.figures(at + 2) == (0, 0, wrong)
+
+
+def test_a_consent_given_again_before_the_gateway_noticed_ends_what_begins_later(shop: Shop) -> None:
+    """It is pressed twice while the gateway hears nothing; then both come at once."""
+    shop.judge.withdrew(START + 5, "c-1")
+    shop.judge.consented(START + 6, "c-1")
+    shop.accept(shop.event(ERASED, 7, customer="c-1", reason="platform"), 7)
+    shop.tap(10, "c-1")
+    shop.scan(11)
+    shop.deliver(shop.item(11), 12)
+    shop.waits(12)
+    assert shop.figures(12) == (0, 0, 0)
+    shop.judge.withdrew(START + 20, "c-1")
+    shop.accept(shop.event(ERASED, 21, customer="c-1", reason="platform"), 21)
+    shop.scan(22)
+    shop.deliver(shop.item(22), 23)
+    shop.waits(23)
+    assert shop.figures(23) == (0, 0, 1), "a second one counts as the first"
+    shop.judge.consented(START + 30, "c-1")
+    shop.scan(31)
+    shop.deliver(shop.item(31), 32)
+    shop.waits(32)
+    assert shop.figures(32) == (0, 0, 1), "and ends"
+
+
+def test_an_event_that_makes_no_sense_leaves_no_trace(shop: Shop) -> None:
+    item = shop.item(1)
+    broken = item | {"id": "e-broken", "data": {"customer": "c-1"}}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            shop.judge.accepted(broken, START + 2)
+    shop.deliver(item, 2)
+    shop.waits(3)
+    assert shop.figures(3) == (0, 0, 0)
 
 
 def test_what_was_right_stays_right_when_it_is_long_past(shop: Shop) -> None:

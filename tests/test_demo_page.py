@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter as Bag
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from locales import PAGES
 from peers.eyes import small_targets, too_high, too_wide, unseen_focus
-from peers.process import until
+from peers.process import free_port, until
 from visitor import ALEX, ARRIVES, BANDS, MINJI, PHONE, Demo, Visitor
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ def test_the_day_plays_by_itself_until_somebody_takes_over(visitor: Open) -> Non
     until(lambda: page.count("arrived") >= 2, "two items at their ends", BACK)
     assert int(page.page.locator("[data-received]").inner_text().split()[0]) >= 4
     assert page.page.locator("[data-act=day]").get_attribute("aria-pressed") == "true"
+    time = page.page.locator("[data-event] time").last
+    told = datetime.fromisoformat(time.get_attribute("datetime") or "").astimezone(ZoneInfo("Asia/Seoul"))
+    assert time.inner_text() == told.strftime("%H:%M:%S"), "the store's time, wherever the visitor is"
     page.tap(ALEX, "till-1")
     page.page.locator("[data-act=day][aria-pressed=false]").wait_for()
     page.settled()
@@ -243,6 +248,8 @@ def test_the_consent_is_withdrawn(visitor: Open, language: str) -> None:
     page.page.locator("[data-spot=table-1][data-holder='']").wait_for(timeout=BACK * 1000)
     page.tap(MINJI, "table-1")
     page.hold(4)
+    said = words("Without the consent of %(who)s the scan is nobody's.", language).partition("%(who)s")
+    page.page.locator(".notice", has_text=said[2]).wait_for()
     page.settled()
     assert carts(page) == before
     assert page.counts() == NOTHING
@@ -291,6 +298,36 @@ def test_a_phone_keeps_what_it_has_and_forgets_no_id(visitor: Open) -> None:
     assert page.cart(ALEX) == []
     page.settled()
     until(lambda: page.counts() == NOTHING, "the page to have told what the other window took")
+
+
+def test_an_open_page_begins_anew_with_another_demo_at_its_address(
+    tmp_path_factory: pytest.TempPathFactory, chromium: Browser, ended: ExitStack
+) -> None:
+    """Else it would show carts of a store that is gone. It comes in when its browser has a cookie of the new one."""
+    listen = f"127.0.0.1:{free_port()}"
+    context = chromium.new_context(locale="en-GB")
+    ended.callback(context.close)
+    page = context.new_page()
+    for number in range(2):
+        demo = Demo(tmp_path_factory.mktemp("again"), "--listen", listen)
+        ended.callback(demo.child.kill)
+        other = page if number == 0 else context.new_page()
+        other.goto(demo.url)
+        other.locator("[data-phone]").first.wait_for(timeout=BACK * 1000)
+        if number == 0:
+            page.evaluate("window.first = true")
+            assert demo.child.terminate() == 0
+    page.wait_for_function("() => !window.first && document.querySelector('[data-phone]')", timeout=BACK * 1000)
+    other.goto(demo.url)
+    other.locator("#used").wait_for()
+    other.goto(demo.url.partition("#")[0] + "#nonsense")
+    other.reload()
+    other.locator("#unknown").wait_for()
+    other.route("**/enter", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    other.goto(demo.url)
+    other.reload()
+    other.locator("#unreachable").wait_for()
+    assert other.url == demo.url, "it can be tried again"
 
 
 def test_the_counter_is_seen_to_rise(
@@ -421,13 +458,16 @@ def test_a_shopper_is_carried_to_a_reader(visitor: Open) -> None:
 
 
 def test_the_staffs_page_is_beside_it_and_says_what_happens(visitor: Open) -> None:
-    """It is the real one, in a frame; who sets it up with the code sees the floor."""
+    """It is the real one, in a frame, in the visitor's language; who logs in with the PIN above it sees the floor."""
     page = visitor()
     staff = page.page.frame_locator("iframe")
-    code = page.page.locator(".code code").inner_text()
-    for label, value in (("Setup code", code), ("New PIN", "258014")):
-        staff.get_by_label(label).fill(value)
-    staff.get_by_role("button", name="Set up").or_(staff.locator("form button").last).first.click()
+    for button, language in (("한국어", "ko"), ("English", "en")):
+        page.page.locator("header").get_by_role("button", name=button).click()
+        staff.locator(f"html[lang={language}]").wait_for(timeout=BACK * 1000)
+    assert page.page.locator(".code code").inner_text() == page.demo.pin
+    staff.get_by_role("button", name=page.demo.clerk, exact=True).click()
+    staff.get_by_label("PIN or password").fill(page.demo.pin)
+    staff.get_by_label("PIN or password").press("Enter")
     staff.locator("main[data-page=floor]").wait_for(timeout=BACK * 1000)
     page.tap(ALEX, "table-1")
     staff.locator("[data-read-point=table-1]").get_by_text("Alex Morgan").wait_for(timeout=BACK * 1000)

@@ -115,7 +115,7 @@ def test_what_staff_take_out_goes_from_the_phone_and_is_not_lost(page: Visitor, 
     page.rush(0, MINJI)
     (item,) = page.cart(MINJI)[:1]
     staff = Staff(int(demo.staff.rpartition(":")[2]))
-    staff.set_up(page.page.locator(".code code").inner_text(), "mina", "258014")
+    staff.log_in(demo.clerk, demo.pin)
     shopper = staff.does("getShopper", id=MINJI)
     seq = next(each["seq"] for each in shopper["items"] if each["id"] == item)
     staff.does("removeItem", {"id": item}, seq=seq)
@@ -123,6 +123,22 @@ def test_what_staff_take_out_goes_from_the_phone_and_is_not_lost(page: Visitor, 
     page.settled()
     assert page.counts() == {"lost": 0, "doubled": 0, "wrong": 0}
     assert staff.problems == []
+
+
+def test_a_camera_that_cannot_be_used_is_said_to_be(
+    demo: Demo, chromium: Browser, page: Visitor, ended: ExitStack
+) -> None:
+    """Whether the browser refuses it or it gives no picture."""
+    for broken in ("MediaDevices.prototype.getUserMedia", "HTMLMediaElement.prototype.play"):
+        eyes = Visitor(chromium, demo)
+        ended.callback(eyes.close)
+        eyes.page.add_init_script(f"({DETECTOR})(); {broken} = () => Promise.reject(new Error('no'));")
+        eyes.visit()
+        eyes.page.get_by_role("button", name="Camera").click()
+        eyes.page.get_by_text("The camera cannot be used.").wait_for()
+        eyes.page.get_by_role("button", name="Camera", pressed=False).wait_for()
+        assert eyes.settle() == []
+        eyes.close()
 
 
 def test_a_code_held_to_the_camera_is_scanned_once_while_it_is_held(

@@ -393,11 +393,36 @@ def test_another_content_type_or_encoding_is_refused(strict: Sandbox) -> None:
     assert strict.rules() == ["request"] * 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Host": "[::1"}, 421),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "[::1]:1"}, 200),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
+    ],
+)
+def test_a_page_in_a_browser_has_nothing_to_ask(strict: Sandbox, headers: dict[str, str], status: int) -> None:
+    """Whatever it asks; what somebody types into the address bar is answered, and it is no problem of the gateway's."""
+    assert strict.ask("GET", "/sandbox/events", headers=headers).status == status
+    body = {"store": "*", "changes": [{"kind": "customer", "op": "delete", "key": "c-1"}]}
+    assert strict.ask("POST", "/sandbox/changes", body, headers).status == status
+    assert strict.post(event(1), headers=headers).status == status
+    assert len(strict.stored()) == (status == 200)
+    assert strict.rules() == []
+
+
 def test_a_request_that_ends_in_the_middle_leaves_nothing(sandbox: Sandbox) -> None:
     body = json.dumps([event(1)]).encode()
     head = [
         "POST /v1/events HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         f"Content-Type: {BATCH['Content-Type']}",
         f"Content-Length: {len(body)}",
     ]

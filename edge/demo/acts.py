@@ -100,12 +100,14 @@ class Acts:
         return read
 
     async def _tell_consent(self, act: Consent) -> None:
-        change = self.customers[act.customer]
+        at, change = time.time(), self.customers[act.customer]
+        if not act.on:
+            self.scene.judge.withdrew(at, act.customer)
         consents = change["value"]["consents"] if act.on else []
         await self.store.tell([{**change, "value": {**change["value"], "consents": consents}}])
         self.consent[act.customer] = act.on
         if act.on:
-            self.scene.judge.consented(time.time(), act.customer)
+            self.scene.judge.consented(at, act.customer)
 
     async def _switch(self, act: Switch) -> None:
         self.on[act.name] = act.on
@@ -113,8 +115,7 @@ class Acts:
             case "internet":
                 self.store.lines["platform"].switch(on=act.on)
             case "broker":
-                for name in ("broker", "websocket"):
-                    self.store.lines[name].switch(on=act.on)
+                self.store.lines["broker"].switch(on=act.on)
             case "disk":
                 self.store.fill(full=not act.on)
             case "power":
@@ -126,6 +127,7 @@ class Acts:
                         return await self.store.restore_power()
                     await self.store.cut_power()
                     self.scene.judge.power_cut(time.time())
+                    self.scene.answered(None, "", time.time())  # what it last said of itself is not so any more
                     self._mending = asyncio.create_task(self._mend())
         return None
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from edge import broker, settings, terminal
+from edge.demo import staff
 from edge.demo.acts import Acts
 from edge.demo.folder import folder
 from edge.demo.gate import Gate
@@ -25,7 +26,7 @@ from edge.demo.hands import DOOR, Hands, Shopper
 from edge.demo.judge import Judge
 from edge.demo.scene import READ_POINTS, Scene
 from edge.demo.stage import Stage
-from edge.demo.store import HERE, Store, StoreError
+from edge.demo.store import HERE, TIMEZONE, Store, StoreError
 from edge.demo.watch import watch
 
 _TEXTS = {
@@ -34,12 +35,17 @@ _TEXTS = {
         "opened": (
             "매장이 열렸습니다. 브라우저에서 여세요:\n\n"
             "  {page}\n\n"
-            "  직원 화면      {staff}   설정 코드 {code}\n"
+            "{others}"
+            "  직원 화면      {staff}   {name}, PIN {pin}\n"
             "  이벤트 보기    cartwire events --follow --config {config}\n"
             "  상태 보기      cartwire status --config {config}\n\n"
             "Ctrl-C를 누르면 모두 닫힙니다."
         ),
-        "once": "이 링크는 한 번만 쓸 수 있습니다. 새 링크는 화면의 '다른 기기'에서 만듭니다.",
+        "others": "  다른 기기      {url}\n",
+        "once": (
+            "링크는 10분 안에 한 번만 쓸 수 있습니다. 새 링크는 화면의 '다른 기기'에서 만듭니다.\n"
+            "아무도 들어오지 못했다면 데모를 다시 시작하세요."
+        ),
         "ended": "매장을 닫았습니다.",
     },
     "en": {
@@ -47,12 +53,17 @@ _TEXTS = {
         "opened": (
             "The store is open. See it in a browser:\n\n"
             "  {page}\n\n"
-            "  staff's page   {staff}   setup code {code}\n"
+            "{others}"
+            "  staff's page   {staff}   {name}, PIN {pin}\n"
             "  see events     cartwire events --follow --config {config}\n"
             "  see its state  cartwire status --config {config}\n\n"
             "Ctrl-C closes all of it."
         ),
-        "once": "This link works once. The page makes others: Another device.",
+        "others": "  other devices  {url}\n",
+        "once": (
+            "A link works once, within 10 minutes. The page makes others: Another device.\n"
+            "If nobody has come in, start the demo again."
+        ),
         "ended": "The store is closed.",
     },
 }
@@ -116,39 +127,45 @@ async def _run(store: Store, host: str, port: int, language: str, arguments: arg
     scene = Scene(judge, lambda: stage.changed())
     hands = Hands(store.readings, customers, judge, lambda: stage.changed(), lambda: acts.doubtful())
     acts = Acts(store, hands, scene, {change["key"]: change for change in changes if change["key"] in customers})
-    gate = Gate(host, asks=arguments.listen is not None)
-    stage = Stage(store, scene, acts, gate, {})
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening(host, port))
         port = listening.getsockname()[1]
-        stage.url = f"http://{_reached(host)}:{port}"
+        gate = Gate(host, port, asks=arguments.listen is not None)
+        stage = Stage(store, scene, acts, gate, {}, f"http://{_reached(host)}:{port}")
+        here = f"http://127.0.0.1:{port}" if host in settings.ALL else stage.url
         await stack.enter_async_context(store.open(changes, f"http://127.0.0.1:{port}", language))
         stack.push_async_callback(hands.close)
         stage.fixed |= {
             "run": store.folder.name,
             "language": arguments.language,
             "staff": f"http://127.0.0.1:{store.page_port}",
+            "timezone": TIMEZONE,
             "asks": gate.asks,
             "read_points": [*READ_POINTS, DOOR],
             "shoppers": [{key: getattr(each, key) for key in ("customer", "cart", "name")} for each in shoppers],
             "products": [_product(change) for change in changes if change["kind"] == "product"],
         }
-        await stack.enter_async_context(stage.serve(listening))
         async with asyncio.TaskGroup() as group:
             group.create_task(watch(store, scene))
             await _taking(store, scene)
+            stage.fixed["clerk"] = clerk = {"name": staff.NAME, "pin": await staff.set_up(store)}
+            await stack.enter_async_context(stage.serve(listening))
+            group.create_task(stage.draw())
             group.create_task(_play(hands, stage))
-            said = {"page": stage.link(), "staff": stage.fixed["staff"], "config": store.config}
-            print(texts["opened"].format(**said, code=store.setup_code()), flush=True)
+            others = texts["others"].format(url=stage.link()) if here != stage.url else ""
+            said = {"page": stage.link(url=here), "others": others, "staff": stage.fixed["staff"]}
+            print(texts["opened"].format(**said, **clerk, config=store.config), flush=True)
             if gate.asks:
                 print(texts["once"], flush=True)
             if not arguments.no_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-                await asyncio.to_thread(webbrowser.open, stage.link())
+                await asyncio.to_thread(webbrowser.open, stage.link(url=here))
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()  # all addresses are those of IPv4, too
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         why = f"{host}:{port} cannot be had ({settings.reason(error)})"
         raise CannotOpen(f"demo --listen: {why}; choose another address or port") from None

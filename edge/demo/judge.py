@@ -1,15 +1,21 @@
 """Counts what went wrong in the demo store, from outside: from what was played, the platform and the phones.
 
-It imports nothing of the rest. An *item* is a `cart.item_added`: it is *accepted* once `cartwire events` shows it or
-the platform has it. What the phones have, they say themselves.
+It imports nothing of the rest. An *item* is a `cart.item_added`: it is *accepted* once `cartwire events` shows it, or
+the platform or a phone has it. What the phones have, they say themselves, each of which cart it is the phone.
 
+arrived   An item that is in a phone of its cart, and at the platform.
+withheld  An item that staff removed, or that a withdrawn consent keeps back, before a phone of its cart had it. At the
+          platform it is at its end, but it has not arrived.
 lost      An accepted item that nobody will bring any more. The phone lacks it although the gateway says that the app
-          confirmed it, or although nothing waits for apps; or the platform lacks it although nothing waits for it.
-          Not lost is what staff removed, and what a withdrawn consent keeps from the phone.
+          confirmed it; or the platform lacks it although nothing waits for it. Of what the phones lack and no app
+          confirmed, as many are lost as there are more of it than wait for apps: which ones cannot be told, for the
+          gateway says one number for all apps. In it are removals and what is taken but not acknowledged, too: as
+          long as such a one waits for a phone that is off, a lost item may hide behind it.
 doubled   A scan that is in a cart twice: an id that a phone took twice, or an accepted scan of a product that
           nobody held up, which is how a second id for one presentation looks.
 wrong     An item in a phone whose owner did not hold the read point when the product was held up, nor tapped first
-          within `CLAIM` afterwards where nobody held it; or who had withdrawn the consent before.
+          within `CLAIM` afterwards where nobody held it; or who had withdrawn the consent before; or in a phone of
+          another cart than its own.
 under way An accepted item that is not at its end yet, and not lost.
 
 Nothing is called lost before it was so for `GRACE` seconds of a gateway that runs. Readings are played into a pipe: of
@@ -20,7 +26,7 @@ tapped before may be the holder. What staff give to somebody is no scan.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,11 +44,12 @@ _MANY = 200
 ADDED, REMOVED, CONFIRMED = (f"cartwire.cart.item_{what}.v1" for what in ("added", "removed", "confirmed"))
 UNCLAIMED, ENDED, ERASED = "cartwire.scan.unclaimed.v1", "cartwire.session.ended.v1", "cartwire.customer.erased.v1"
 _Event = Mapping[str, Any]
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """`accepted`: items. `arrived`: those among them that are in a phone and at the platform."""
+    """`accepted`: items, of which some are `arrived`, `under_way` or `lost`; the others were withheld."""
 
     accepted: int
     arrived: int
@@ -79,13 +86,24 @@ class _Item:
     scan: _Played | None
     """None for a doubled one, and what staff gave."""
     taken: dict[str, int] = field(default_factory=dict)
-    """By phone, how often."""
+    """By phone of its cart, how often."""
+    astray: bool = False
+    """Whether it is in a phone of another cart."""
     at_platform: bool = False
     withdrawn: bool = False
     right: bool | None = None
     """Whether it is in the right cart, once that is settled."""
     missing: float | None = None
     """Since when it is missing."""
+
+
+@dataclass(slots=True)
+class _Without:
+    """A time without consent: withdrawn at the platform, noticed by the gateway, given again at the platform."""
+
+    withdrawn: float
+    begin: float = _NEVER
+    end: float = _NEVER
 
 
 @dataclass(slots=True)
@@ -102,8 +120,10 @@ class Judge:
     _confirmed: set[str] = field(default_factory=set)
     _removed: set[str] = field(default_factory=set)
     _unheld: int = 0
-    _without: dict[str, list[list[float]]] = field(default_factory=dict)
-    """By customer, from when until when there was no consent."""
+    _heard: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By cart and phone, how many of its additions are counted."""
+    _without: dict[str, list[_Without]] = field(default_factory=lambda: defaultdict(list))
+    """By customer, the oldest first."""
 
     def tapped(self, at: float, read_point: str, who: str | None, *, sure: bool = True) -> None:
         """A band was held to a reader. `sure`: it counts if it was read at all."""
@@ -120,16 +140,19 @@ class Judge:
                 if one.who and at - SLACK <= one.at:
                     one.who = one.who | self._holders(one)
 
+    def withdrew(self, at: float, customer: str) -> None:
+        """The consent was withdrawn, which counts from when the gateway notices it: at its `customer.erased`."""
+        self._without[customer].append(_Without(at))
+
     def consented(self, at: float, customer: str) -> None:
-        """The consent was given again."""
-        for span in self._without.get(customer, []):
-            span[1] = min(span[1], at)
+        """The consent was given again, maybe before the gateway has noticed anything."""
+        for span in self._without[customer]:
+            span.end = min(span.end, at)
 
     def accepted(self, event: _Event, at: float) -> None:
         """The gateway has shown this event."""
         if event["id"] in self._known:
             return
-        self._known.add(event["id"])
         data, when = event["data"], _seconds(event)
         if event["type"] in (ADDED, UNCLAIMED):
             scan = None
@@ -145,9 +168,19 @@ class Judge:
         elif event["type"] == ENDED and data["reason"] in ("staff", "consent"):
             self._played[data["read_point"]].append(_Played(when, data["read_point"], frozenset([None])))
         elif event["type"] == ERASED and (customer := data["customer"]):
-            self._without.setdefault(customer, []).append([when, float("inf")])
+            self._noticed(customer, when)
             for item in self._items.values():
                 item.withdrawn |= item.event["data"]["customer"] == customer
+        self._known.add(event["id"])
+
+    def _noticed(self, customer: str, when: float) -> None:
+        """Of a withdrawal that we know of, else of what staff did at the gateway."""
+        spans = self._without[customer]
+        fresh = [span for span in spans if span.withdrawn <= when and span.begin == _NEVER]
+        if not fresh and all(span.end < when for span in spans):
+            spans.append(_Without(when, when))
+        for span in fresh:
+            span.begin = when
 
     def at_platform(self, event: _Event, at: float) -> None:
         """The platform has this event."""
@@ -155,47 +188,58 @@ class Judge:
         if item := self._items.get(event["id"]):
             item.at_platform = True
 
-    def took(self, phone: str, events: Iterable[_Event], at: float) -> None:
-        """A phone has put these additions into its cart, each time that it did."""
-        for event in events:
+    def took(self, cart: str, phone: str, first: int, events: Sequence[_Event], at: float) -> None:
+        """A phone of that cart has put these additions into it, each time that it did.
+
+        `first`: how many it had told before; what it tells once more is counted once.
+        """
+        heard = self._heard.get((cart, phone), 0)
+        for event in events[max(0, heard - first) :]:
             self.accepted(event, at)
-            if item := self._items.get(event["id"]):
+            if not (item := self._items.get(event["id"])):
+                continue
+            if item.event["data"]["cart"] == cart:
                 item.taken[phone] = item.taken.get(phone, 0) + 1
+            else:
+                item.astray = True
+        self._heard[cart, phone] = max(heard, first + len(events))
 
     def under_way(self, cart: str) -> list[_Event]:
         """What is accepted and not in a phone of that cart yet, and will come, the oldest first."""
-        return [
-            item.event
-            for item in self._items.values()
-            if item.event["data"]["cart"] == cart
-            and not (item.taken or item.withdrawn or item.event["id"] in self._removed)
-        ]
+        return [item.event for item in self._items.values() if item.event["data"]["cart"] == cart and self._lacks(item)]
 
     def counts(self, now: float) -> Counts:
         """As of now; to be asked again and again."""
         items = list(self._items.values())
-        arrived = sum(self._arrived(item) for item in items)
-        lost = sum(self._is_lost(item, now) for item in items)
+        ended = sum(item.at_platform and not self._lacks(item) for item in items)
+        arrived = sum(item.at_platform and bool(item.taken) for item in items)
+        lost = self._lost(now)
         twice = sum(times - 1 for item in items for times in item.taken.values())
-        wrong = sum(bool(item.taken) and not self._is_right(item, now) for item in items)
-        return Counts(len(items), arrived, len(items) - arrived - lost, lost, twice + self._unheld, wrong)
+        wrong = sum(item.astray or (bool(item.taken) and not self._is_right(item, now)) for item in items)
+        return Counts(len(items), arrived, len(items) - ended - lost, lost, twice + self._unheld, wrong)
 
-    def _arrived(self, item: _Item) -> bool:
-        excused = item.withdrawn or item.event["id"] in self._removed
-        return (bool(item.taken) or excused) and item.at_platform
+    def _lacks(self, item: _Item) -> bool:
+        """Whether a phone of its cart is still to get it."""
+        return not (item.taken or item.withdrawn or item.event["id"] in self._removed)
 
-    def _is_lost(self, item: _Item, now: float) -> bool:
-        """Whether it has been missing for long enough; notes since when."""
-        waiting = self.waiting
-        if self._arrived(item) or waiting is None or waiting.asked < item.seen:
-            item.missing = None
-            return False
-        here = bool(item.taken) or item.withdrawn or item.event["id"] in self._removed
-        missing = (not here and (item.event["id"] in self._confirmed or not waiting.apps)) or (
-            not item.at_platform and not waiting.platform
-        )
-        item.missing = None if not missing else item.missing or now
-        return item.missing is not None and now - item.missing >= GRACE
+    def _lost(self, now: float) -> int:
+        """How many have been missing for long enough; notes since when."""
+        missing = self._missing()
+        for name, item in self._items.items():
+            item.missing = None if name not in missing else item.missing or now
+        return sum(item.missing is not None and now - item.missing >= GRACE for item in self._items.values())
+
+    def _missing(self) -> set[str]:
+        """The ids of what nobody brings, as it looks now; of those that cannot be told apart the oldest."""
+        if (waiting := self.waiting) is None:
+            return set()
+        old = {name: item for name, item in self._items.items() if item.seen <= waiting.asked}
+        lacking = [name for name, item in old.items() if self._lacks(item)]
+        confirmed = self._confirmed.intersection(lacking)
+        unconfirmed = [name for name in lacking if name not in confirmed]
+        forgotten = unconfirmed[: max(0, len(unconfirmed) - waiting.apps)]
+        unsent = [name for name, item in old.items() if not (item.at_platform or waiting.platform)]
+        return {*confirmed, *forgotten, *unsent}
 
     def _is_right(self, item: _Item, now: float) -> bool:
         if item.right is not None:
@@ -211,7 +255,7 @@ class Judge:
         if self.carts.get(customer) != data["cart"]:
             return False
         when = _seconds(item.event)
-        if any(begin < when < end for begin, end in self._without.get(customer, [])):
+        if any(span.begin < when < span.end for span in self._without[customer]):
             return False
         return item.scan is None or customer in self._allowed(item.scan)
 

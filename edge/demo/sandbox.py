@@ -7,6 +7,9 @@ all the same, and keeps what it does not know. Where the contract is silent: oth
 is `rejected` (409; a problem also without `--strict`), `resolve` looks through the feeds of all stores, and a page of
 a feed has at most 1000 changes.
 
+It is for machines: a page in a browser gets 403, and 421 who calls us by another name than an address, `localhost` or
+that of `--listen`.
+
 Beside `/v1/` there is a side for people and tests; a token, if there is one, guards both:
 
     POST   /sandbox/changes       {"store": "*" | id, "changes": [{kind, op, key, value}]} -> {"last", "keys"}; with
@@ -28,6 +31,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import json
 import re
 import signal
@@ -229,8 +233,9 @@ class Platform:
     Statements run in the thread of the event loop, so that a request's rows are one transaction no other one enters.
     """
 
-    def __init__(self, data: Path, token: bytes, key: bytes, nudge: Nudge | None, *, strict: bool) -> None:
-        """Open or create the file; OSError or sqlite3.Error where that cannot be."""
+    def __init__(self, data: Path, host: str, token: bytes, key: bytes, nudge: Nudge | None, *, strict: bool) -> None:
+        """Open or create the file; OSError or sqlite3.Error where that cannot be. `host`: a name of ours."""
+        self.host = host
         self.bearer, self.key, self.nudge, self.strict = token and b"Bearer " + token, key, nudge, strict
         self.faults: list[Fault] = []
         self.requests: Counter[tuple[str, str, int]] = Counter()
@@ -249,7 +254,7 @@ class Platform:
 
     def app(self) -> web.Application:
         """All that is answered."""
-        app = web.Application(middlewares=[self.gate], client_max_size=LARGEST)
+        app = web.Application(middlewares=[self.turn_pages_away, self.gate], client_max_size=LARGEST)
         app.router.add_get("/v1/capabilities", self.get_capabilities, allow_head=False)
         app.router.add_post("/v1/events", self.post_events)
         app.router.add_get("/v1/stores/{store}/changes", self.get_changes, allow_head=False)
@@ -290,6 +295,20 @@ class Platform:
     def note(self, rule: str, detail: str, source: str | None = None, name: str | None = None) -> None:
         """Write down a problem; the caller commits."""
         self.db.execute("INSERT INTO problems VALUES (NULL, ?, ?, ?, ?)", (rule, detail, source, name))
+
+    @web.middleware
+    async def turn_pages_away(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let machines in, and no page of a browser, by whatever name it reaches us; a name of ours is an address."""
+        host = request.headers.get("Host", "")
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name not in ("localhost", self.host):
+                ipaddress.ip_address(name)
+        except ValueError:
+            return problem(421, "this is not a name of the sandbox")
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
+            return problem(403, "a page has nothing to ask here")
+        return await handler(request)
 
     @web.middleware
     async def gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -654,7 +673,7 @@ async def serve(options: argparse.Namespace) -> int:
         if nudge:
             stack.callback(nudge.close)
         try:
-            platform = Platform(Path(options.data), token, key, nudge, strict=options.strict)
+            platform = Platform(Path(options.data), host, token, key, nudge, strict=options.strict)
         except (OSError, sqlite3.Error) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise UnusableError(

@@ -95,11 +95,12 @@ class Scene:
 
     def _gateway(self) -> dict[str, Any]:
         if self.status is None:
-            return {"state": "off", "apps": 0, "platform": 0, "held": 0}
+            return {"state": "off", "apps": 0, "platform": 0, "held": 0, "refused": 0}
         waiting = self.judge.waiting
         assert waiting
         state = "full" if self.trouble else "on"
-        return {"state": state, "apps": waiting.apps, "platform": waiting.platform, "held": self.status["held"]}
+        held, refused = self.status["held"], self.status["readings"]["cannot"]
+        return {"state": state, "apps": waiting.apps, "platform": waiting.platform, "held": held, "refused": refused}
 
 
 def _item(event: Mapping[str, Any]) -> dict[str, Any]:

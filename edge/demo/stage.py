@@ -2,11 +2,11 @@
 
 GET  /, /phone/{cart}   the page, or one phone alone
 GET  /events            Server-Sent Events: `store` once (what does not change), then `scene` after each change
-GET  /mqtt              WebSocket, handed on to the broker's
+GET  /mqtt              WebSocket: the broker's plain line in it, as MQTT has it
 POST /acts              `Act`: what a visitor does; {"read": false} if nobody reads at the reader
-POST /phones/{cart}     {"phone", "took": [event, ...]}: what a phone has put into its cart, for the counter
-POST /links             {"path"} -> {"url"}: a link for another device, good for once
-POST /enter             {"token"}: out of such a link
+POST /phones/{cart}     `Report`: what a phone of that cart has put into it, for the counter
+POST /links             {"path"} -> {"url"}: a link for another device, good for once, and for ten minutes
+POST /enter             {"token"}: out of such a link; 403 {"why": "used", "expired" or "unknown"}
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import ClientError, ClientSession, WSMsgType, web
+from aiohttp import WSMsgType, web
 from msgspec import Meta, Struct
 
 from edge.demo.acts import Act, Acts, Impossible
-from edge.demo.gate import COOKIE, Gate
+from edge.demo.gate import Gate, NoWayIn
+from edge.demo.report import Report
 from edge.demo.scene import Scene
 from edge.demo.store import HERE, Store
 from edge.kiosk import files
@@ -34,6 +36,7 @@ _SOON = 0.1
 _BEAT = 1.0
 """The same at most: the counter waits for time to pass, too."""
 _LARGEST = 1 << 20
+_CHUNK = 1 << 16
 _SHARED = ("vendor/lit-html/", "icons.js", "i18n.js", "icon.svg")
 """Files of the staff's page that this one uses as well."""
 _OPERATION = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,11 +48,6 @@ class _Token(Struct):
 
 class _Path(Struct):
     path: Annotated[str, Meta(pattern=r"^/(phone/[A-Za-z0-9_-]{1,64})?\Z")] = "/"
-
-
-class _Took(Struct):
-    phone: Annotated[str, Meta(min_length=1, max_length=200)]
-    took: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -67,11 +65,26 @@ class Stage:
     _own: files.Files = field(default_factory=lambda: files.Files(HERE / "static"))
     _shared: files.Files = field(default_factory=lambda: files.Files(files.HERE / "static"))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _drawn: asyncio.Event = field(default_factory=asyncio.Event)
+    _picture: bytes = b""
 
     def changed(self) -> None:
         """Shows it everybody soon."""
         self._changed.set()
-        self._changed = asyncio.Event()
+
+    async def draw(self) -> None:
+        """Makes one picture for everybody after each change, for ever."""
+        while True:
+            self._changed.clear()
+            picture = _message("scene", {**self.scene.shown(time.time()), **self.acts.shown()})
+            if picture != self._picture:
+                self._picture = picture
+                self._drawn.set()
+                self._drawn = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT):
+                    await self._changed.wait()
+            await asyncio.sleep(_SOON)
 
     @asynccontextmanager
     async def serve(self, listening: socket.socket) -> AsyncIterator[None]:
@@ -96,10 +109,10 @@ class Stage:
         finally:
             await runner.cleanup()
 
-    def link(self, path: str = "/") -> str:
-        """An address for another device, or for this one; good for once, if the gate asks for one."""
-        token = self.gate.link()
-        return f"{self.url}/enter#{token}{path if path != '/' else ''}" if token else f"{self.url}{path}"
+    def link(self, path: str = "/", url: str = "") -> str:
+        """An address for another device, or at `url` for this one; good for once, if the gate asks for one."""
+        url, token = url or self.url, self.gate.link()
+        return f"{url}/enter#{token}{path if path != '/' else ''}" if token else f"{url}{path}"
 
     def _page(self, name: str) -> _OPERATION:
         async def page(request: web.Request) -> web.StreamResponse:
@@ -127,49 +140,49 @@ class Stage:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        await _tell(response, "store", self.fixed)
-        last = b""
         with suppress(ConnectionError):
+            await response.write(_message("store", self.fixed))
             while True:
-                changed, shown = self._changed, self._shown()
-                if (text := msgspec.json.encode(shown)) != last:
-                    last = text
-                    await _tell(response, "scene", shown)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_BEAT):
-                        await changed.wait()
-                await asyncio.sleep(_SOON)
+                drawn = self._drawn
+                if self._picture:
+                    await response.write(self._picture)
+                await drawn.wait()
         return response
 
-    def _shown(self) -> dict[str, Any]:
-        return {**self.scene.shown(time.time()), **self.acts.shown(), "setup_code": self.store.setup_code()}
-
     async def _mqtt(self, request: web.Request) -> web.StreamResponse:
-        """Both ways until one end has gone; while the line is cut nobody gets through."""
-        here = web.WebSocketResponse(protocols=("mqtt",), max_msg_size=_LARGEST)
-        url = f"ws://127.0.0.1:{self.store.lines['websocket'].port}/mqtt"
-        async with ClientSession() as session:
-            try:
-                async with session.ws_connect(url, protocols=("mqtt",), max_msg_size=_LARGEST) as there:
-                    await here.prepare(request)
-                    self.visited.set()
-                    ways = [asyncio.create_task(_hand_on(*way)) for way in ((here, there), (there, here))]
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.gather(*ways, return_exceptions=True)
-            except (ClientError, OSError, TimeoutError):
-                raise web.HTTPBadGateway(text="The broker cannot be reached.\n") from None
-        await here.close()
-        return here
+        """To the broker's line and back, until one end has gone. The broker itself listens to no WebSocket."""
+        phone = web.WebSocketResponse(protocols=("mqtt",), max_msg_size=_LARGEST)
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.store.lines["broker"].port)
+        except OSError:
+            raise web.HTTPBadGateway(text="The broker cannot be reached.\n") from None
+        try:
+            await phone.prepare(request)
+            ways = [asyncio.create_task(self._listened(reader, phone)), asyncio.create_task(_said(phone, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+        finally:
+            writer.close()
+        await phone.close()
+        return phone
+
+    async def _listened(self, reader: asyncio.StreamReader, phone: web.WebSocketResponse) -> None:
+        """What the broker says. Packets may come cut, as MQTT allows."""
+        while chunk := await reader.read(_CHUNK):
+            await phone.send_bytes(chunk)
+            self.visited.set()
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
         act = msgspec.json.decode(await request.read(), type=Act)
         return web.json_response({"read": await self.acts.do(act)})
 
     async def _took(self, request: web.Request) -> web.StreamResponse:
-        told = msgspec.json.decode(await request.read(), type=_Took)
-        self.scene.judge.took(told.phone, told.took, time.time())
+        cart, told = request.match_info["cart"], msgspec.json.decode(await request.read(), type=Report)
+        if cart not in self.scene.judge.carts.values():
+            raise Impossible(f"there is no cart {cart!r} here")
+        self.scene.judge.took(cart, told.phone, told.first, told.events(), time.time())
         self.changed()
         return web.json_response({})
 
@@ -177,11 +190,12 @@ class Stage:
         return web.json_response({"url": self.link(msgspec.json.decode(await request.read(), type=_Path).path)})
 
     async def _enter(self, request: web.Request) -> web.StreamResponse:
-        cookie = self.gate.enter(msgspec.json.decode(await request.read(), type=_Token).token)
-        if cookie is None:
-            raise web.HTTPForbidden(text="This link has been used, or is none.\n")
+        try:
+            cookie = self.gate.enter(msgspec.json.decode(await request.read(), type=_Token).token)
+        except NoWayIn as why:
+            return web.json_response({"why": str(why)}, status=HTTPStatus.FORBIDDEN)
         response = web.json_response({})
-        response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", path="/")
+        response.set_cookie(self.gate.cookie, cookie, httponly=True, samesite="Strict", path="/")
         return response
 
 
@@ -194,13 +208,13 @@ async def _answered(request: web.Request, handler: _OPERATION) -> web.StreamResp
         raise web.HTTPBadRequest(text=f"{error}\n") from None
 
 
-async def _tell(response: web.StreamResponse, name: str, value: object) -> None:
-    await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value)))
+def _message(name: str, value: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value))
 
 
-async def _hand_on(giver: web.WebSocketResponse | Any, taker: web.WebSocketResponse | Any) -> None:
-    async for message in giver:
-        if message.type == WSMsgType.BINARY:
-            await taker.send_bytes(message.data)
-        elif message.type == WSMsgType.TEXT:
-            await taker.send_str(message.data)
+async def _said(phone: web.WebSocketResponse, writer: asyncio.StreamWriter) -> None:
+    async for message in phone:
+        if message.type != WSMsgType.BINARY:  # MQTT allows no other
+            return
+        writer.write(message.data)
+        await writer.drain()

@@ -27,6 +27,7 @@ from edge.demo.line import Line
 
 HERE = Path(__file__).parent
 CAPACITY, RESERVE = 24_000_000, 4_000_000
+TIMEZONE = "Asia/Seoul"
 DARK = 6.0
 """Seconds after a power cut until the power is back."""
 _DAY = 86400.0
@@ -38,7 +39,7 @@ _CONFIG = """\
 [store]
 id = "gangnam"
 gateway = "gw-1"
-timezone = "Asia/Seoul"
+timezone = "{timezone}"
 language = "{language}"
 data = "data"
 pseudonym_key_file = "pseudonym.key"
@@ -113,7 +114,7 @@ class Child:
 
 @dataclass(slots=True)
 class Store:
-    """`lines`: to the platform, to the broker, and to its websocket."""
+    """`lines`: to the platform, and to the broker."""
 
     folder: Path
     lines: dict[str, Line] = field(default_factory=dict)
@@ -144,17 +145,16 @@ class Store:
         """All parts, the feed filled with `changes`. `page`: the origin of the page that frames the staff's."""
         self._furnish()
         async with AsyncExitStack() as stack:
-            websocket = _free_port()
-            running = broker.running(self.folder, ("127.0.0.1", 0), ("127.0.0.1", websocket), None, _DAY)
+            running = broker.running(self.folder, ("127.0.0.1", 0), None, None, _DAY)
             served = await stack.enter_async_context(running)
-            for name, to in (("broker", served.port), ("websocket", websocket)):
-                self.lines[name] = await stack.enter_async_context(Line(to).open())
+            self.lines["broker"] = await stack.enter_async_context(Line(served.port).open())
             self.platform_port = await stack.enter_async_context(self._platform(served.port))
             self.lines["platform"] = await stack.enter_async_context(Line(self.platform_port).open())
             await self.tell(changes)
             self.page_port = _free_port()
             self.config.write_text(
                 _CONFIG.format(
+                    timezone=TIMEZONE,
                     language=language,
                     capacity=CAPACITY,
                     reserve=RESERVE,
@@ -198,7 +198,7 @@ class Store:
             answer.raise_for_status()
 
     async def cut_power(self) -> None:
-        """As at the plug: nothing is told the gateway before."""
+        """As at the plug: the gateway gets no warning."""
         await self.gateway.end(signal.SIGKILL)
 
     async def restore_power(self) -> None:

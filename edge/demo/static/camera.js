@@ -8,19 +8,20 @@ const AWAY = 1500;
 
 let stream = null;
 
-/** Switches the camera on or off; `found` is called with each code that is held up, and its symbology. */
-export async function camera(found) {
+/** Switches the camera on or off; `found` is called with each code that is held up, and its symbology; `failed` if it cannot be used. */
+export async function camera(found, failed) {
   if (stream) return off();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    state.camera = true;
+    changed();
+    const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
+    await video.play();
+    return await look(video, new BarcodeDetector({ formats: Object.keys(FORMATS) }), found);
   } catch {
-    return off();
+    off();
+    return failed();
   }
-  state.camera = true;
-  changed();
-  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
-  await video.play();
-  return look(video, new BarcodeDetector({ formats: Object.keys(FORMATS) }), found);
 }
 
 async function look(video, detector, found) {

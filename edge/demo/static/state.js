@@ -7,9 +7,13 @@ export const state = {
   /** @type {Map<string, import("./phone.js").Phone>} by cart */ phones: new Map(),
   /** Who the visitor is. */ who: "",
   /** What the visitor was just told. */ notice: null,
+  /** How many readings the gateway had refused before the visitor's last one. */ refused: Infinity,
   /** A link for another device. */ link: "",
   camera: false,
 };
+
+/** Milliseconds until a new try. */
+const AGAIN = 3000;
 
 let draw = () => {};
 let waiting = false;
@@ -31,7 +35,9 @@ export function changed() {
 export function listen(opened) {
   const source = new EventSource("/events");
   source.addEventListener("store", ({ data }) => {
-    state.store = JSON.parse(data);
+    const store = JSON.parse(data);
+    if (state.store && state.store.run !== store.run) return location.reload(); // another demo: other carts
+    state.store = store;
     opened();
     changed();
   });
@@ -43,6 +49,7 @@ export function listen(opened) {
   source.onerror = () => {
     state.live = false;
     changed();
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(opened), AGAIN); // refused: another demo asks for a link
   };
 }
 

@@ -26,8 +26,9 @@ export function money(price) {
   return formatter(Intl.NumberFormat, { style: "currency", currency: price.currency, currencyDisplay: "narrowSymbol" }).format(price.amount);
 }
 
+/** In the store's time zone. */
 export const time = (text) =>
-  formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(new Date(text));
+  formatter(Intl.DateTimeFormat, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: state.store.timezone }).format(new Date(text));
 
 const REASONS = {
   timeout: () => _("it timed out"),

@@ -9,10 +9,11 @@ let spoken = "ko";
 /** @returns {string} the language in use: `ko` or `en` */
 export const language = () => spoken;
 
-/** The language the person chose here, else the store's, else English. */
+/** The language that the address asks for (`?lang=`, for a page that shows this one), that the person chose here, the store's, English. */
 export function chosen(store) {
+  const asked = new URLSearchParams(location.search).get("lang");
   const kept = localStorage.getItem(KEPT);
-  return [kept, store].find((name) => name in LANGUAGES) ?? "en";
+  return [asked, kept, store].find((name) => name in LANGUAGES) ?? "en";
 }
 
 /** Speaks `name` from now on; `keep`: also the next time. */

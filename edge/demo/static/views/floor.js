@@ -79,10 +79,12 @@ export function hold(text, symbology = "EAN13") {
 }
 
 async function act(what) {
+  state.refused = state.scene.gateway.refused;
   const answer = await post("/acts", what);
   if (!answer) say(_("That did not get through."));
   else if (!answer.read) say(_("Nobody reads there: the gateway has no power."));
-  else if (state.scene.gateway.state === "full" && what.do !== "walk") say(_("Refused: the disk is full. Nothing was taken, nothing is lost."));
+  else if (what.do === "scan" && state.scene.consent[state.who] === false && !state.scene.holders[what.read_point])
+    say(_("Without the consent of %(who)s the scan is nobody's.", { who: called(state.who) }));
   else say(null);
 }
 
@@ -91,15 +93,19 @@ function say(words) {
   changed();
 }
 
+/** That a reading was refused is known when the gateway has counted it. */
+const notice = () => (state.scene?.gateway.refused > state.refused ? _("Refused: the disk is full. Nothing was taken, nothing is lost.") : state.notice);
+
 function hand() {
+  const told = notice();
   return html`<div class="hand">
     <div class="shelf" role="group" aria-label=${_("%(who)s holds up …", { who: called(state.who) })}>
       <p>${icon("scan")} ${_("%(who)s holds up …", { who: called(state.who) })}
         ${window.BarcodeDetector && navigator.mediaDevices
-          ? html`<button class="small" aria-pressed=${state.camera} @click=${() => camera(hold)}>${_("Camera")}</button>` : nothing}</p>
+          ? html`<button class="small" aria-pressed=${state.camera} @click=${() => camera(hold, () => say(_("The camera cannot be used.")))}>${_("Camera")}</button>` : nothing}</p>
       ${state.store.products.slice(0, SHELF).map((each) => html`<button data-product=${each.gtin} @click=${() => hold(each.gtin.slice(1))}>${product(each.gtin)}</button>`)}
     </div>
-    <p class="notice ${state.notice ? "told" : ""}" role="status">${state.notice ?? _("Press a reader: a tap. Then hold something up.")}</p>
+    <p class="notice ${told ? "told" : ""}" role="status">${told ?? _("Press a reader: a tap. Then hold something up.")}</p>
   </div>`;
 }
 

@@ -59,7 +59,7 @@ function link(app) {
 /** With `--listen`: links for other devices, each good for once. */
 const another = () => html`<p class="another"><button @click=${() => make("/")}>${_("Another device")}</button>
   ${state.store.shoppers.map((each) => html`<button @click=${() => make(`/phone/${each.cart}`)}>${icon("phone")} ${each.name[language()]}</button>`)}
-  ${state.link ? html`<output>${_("Works once:")} <code>${state.link}</code></output>` : nothing}</p>`;
+  ${state.link ? html`<output>${_("Works once, within 10 minutes:")} <code>${state.link}</code></output>` : nothing}</p>`;
 
 async function make(path) {
   state.link = (await post("/links", { path }))?.url ?? "";
