@@ -81,8 +81,8 @@ class Counted:
     def tap(self) -> None:
         """Let the other shopper tap, until that is committed."""
         before = self._ask("max(seq)")
+        self._store.tap((OTHER, BAND)[self._taps % 2])  # never the holder's own
         self._taps += 1
-        self._store.tap((OTHER, BAND)[self._taps % 2])
         until(lambda: self._ask("max(seq)") > before, "the tap", 60)
 
     def each(self, work: Callable[[], None], count: int) -> float:

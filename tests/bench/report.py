@@ -77,23 +77,23 @@ def ratios(result: Json) -> str:
     low, high = math.log(min(values) / 1.1), math.log(max(values) * 1.1)
 
     def x(value: float) -> float:
-        return 320 + 440 * (math.log(value) - low) / (high - low)
+        return 390 + 440 * (math.log(value) - low) / (high - low)
 
     body = [f'<line x1="{x(1):.0f}" x2="{x(1):.0f}" y1="10" y2="{20 + 24 * len(figures)}" stroke="#ccc"/>']
     for n, figure in enumerate(figures):
         y, colour = 24 + 24 * n, "#d62728" if figure["verdict"] == "miss" else "#1b9e77"
         middle, wide = statistics.median(figure["ratios"]), 'stroke-width="3"'
         body += [
-            f'<text x="312" y="{y + 4}" text-anchor="end">{figure["what"]}</text>',
+            f'<text x="382" y="{y + 4}" text-anchor="end">{figure["what"]}</text>',
             f'<path d="M{x(min(figure["ratios"])):.1f} {y}H{x(max(figure["ratios"])):.1f}" stroke="{colour}" {wide}/>',
             f'<circle cx="{x(middle):.1f}" cy="{y}" r="5" fill="{colour}"/>',
-            f'<text x="770" y="{y + 4}">{number(middle)} ×</text>',
+            f'<text x="840" y="{y + 4}">{number(middle)} ×</text>',
             *(
                 f'<line x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{y - 9}" y2="{y + 9}" stroke="#000"/>'
                 for bound in _bounds(figure)
             ),
         ]
-    return _svg(860, 30 + 24 * len(figures), body)
+    return _svg(920, 30 + 24 * len(figures), body)
 
 
 def curves(samples: dict[str, list[float]]) -> str:
@@ -130,7 +130,7 @@ def curves(samples: dict[str, list[float]]) -> str:
             f'<polyline points="{points}" fill="none" stroke="{COLOURS[n % 4]}" stroke-width="2"/>',
             f'<text x="760" y="{30 + 18 * n}" fill="{COLOURS[n % 4]}">{name}</text>',
         ]
-    return _svg(860, 255, body)
+    return _svg(920, 255, body)
 
 
 def _bounds(figure: Json) -> list[float]:
