@@ -124,7 +124,7 @@ class _environment:  # noqa: N801  # a context manager, named as one
 
 
 def _taken(stack: ExitStack, name: str, devices: Callable[[ExitStack], list[Table]], scale: Scale) -> list[Figure]:
-    ours = Ours(stack, workplace(stack) / "ours", drivers=devices(stack), poll="60s", timed=False)
+    ours = Ours(stack, workplace(stack) / "ours", drivers=devices(stack), timed=False)
     ours.settle()
     time.sleep(CALM)
     pid, idle, memory = ours.store.pid, [], []
@@ -172,7 +172,7 @@ def _paced(rate: float, count: int) -> Iterator[int]:
 
 def _started(stack: ExitStack, scale: Scale) -> list[Figure]:
     """With nfc and ble, from the start of the process."""
-    ours = Ours(stack, workplace(stack) / "ours", drivers=_radio(stack), poll="60s")
+    ours = Ours(stack, workplace(stack) / "ours", drivers=_radio(stack))
     readings, items = [], []
     for start in range(scale.starts):
         say(f"footprint: start {start + 1}/{scale.starts}")
@@ -190,7 +190,7 @@ def _started(stack: ExitStack, scale: Scale) -> list[Figure]:
 
 
 def _written(stack: ExitStack, scale: Scale) -> list[Figure]:
-    ours = Ours(stack, workplace(stack) / "ours", poll="60s", timed=False)
+    ours = Ours(stack, workplace(stack) / "ours", timed=False)
     figures = []
     for rate in RATES:
         count = scale.slow if rate < 1 else max(10, round(rate * scale.seconds))

@@ -41,7 +41,7 @@ def measure(scale: Scale) -> Result:
         for name, (_, rows, identifiers, read_points) in kinds.items():
             say(f"growth: building {name}")
             tills = [f"till-{number}" for number in range(1, read_points + 1)]
-            side = sides[name] = Ours(stack, folder / name, read_points=tills, poll="60s")
+            side = sides[name] = Ours(stack, folder / name, read_points=tills)
             side.settle()
             side.store.stop()
             grow(side.store.data / FILE, rows, identifiers)

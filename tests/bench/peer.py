@@ -30,7 +30,7 @@ def measure(scale: Scale) -> Result:
         sys.exit("there is no peer to measure: `make bench-peers` makes its environment")
     with ExitStack() as stack:
         folder = workplace(stack)
-        ours = Ours(stack, folder / "ours", poll="60s")
+        ours = Ours(stack, folder / "ours")
         body = ours.item()
         peers = []
         for storage in STORAGES:

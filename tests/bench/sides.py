@@ -140,7 +140,6 @@ class Ours:
         *,
         read_points: Iterable[str] = ("till-1",),
         drivers: Iterable[Table] = (),
-        poll: str = "1s",
         timed: bool = True,
     ) -> None:
         """Furnish and start it, with what the platform knows pulled; the shopper c-1 holds all read points."""
@@ -160,7 +159,7 @@ class Ours:
         self.store = (Timed if timed else Store)(
             folder / "store",
             cart={"broker": self.broker.url, "protocol": "5"},
-            platform={**self.platform.table, "poll": poll},
+            platform={**self.platform.table, "poll": "60s"},
             floor={"session": "30m"},
             read_points=read_points,
             drivers=drivers,
@@ -174,7 +173,7 @@ class Ours:
         self.arrived = subscriber(stack, self.broker.port, "cartwire/v1/carts/+/items", MARKER, arrived, acks)
         self.store.start()
         self.store.ready()
-        self._known()
+        until(lambda: self.store.status()["feed"]["age_seconds"] is not None, "the first pull of the feed", 60)
         self.hold()
 
     def hold(self) -> None:
@@ -210,14 +209,6 @@ class Ours:
         """Return the longest item of the journal as it is sent."""
         events = self.store.of("cart.item_added")
         return max((json.dumps(each, ensure_ascii=False, separators=(",", ":")).encode() for each in events), key=len)
-
-    def _known(self) -> None:
-        """Wait until the cache has all products: the last one's name comes with an item."""
-
-        def full() -> bool:
-            return bool(self.store.status().get("feed", {}).get("age_seconds") is not None)
-
-        until(full, "the feed", 60)
 
 
 class Hands:
