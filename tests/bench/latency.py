@@ -19,24 +19,26 @@ def measure(scale: Scale) -> Result:
         folder = workplace(stack)
         ours = Ours(stack, folder / "ours")
         floor = Floor(stack, folder / "floor", ours.broker, ours.item())
-        sides = (floor, ours)
+        threaded = Floor(stack, folder / "threaded", ours.broker, ours.item(), threaded=True)
+        sides = (floor, ours, threaded)
         in_turn(sides, scale.pairs // 5)  # caches fill
         taken, rates = [], []
         for repeat in range(scale.repeats):
             say(f"latency {repeat + 1}/{scale.repeats}: one after the other, then {scale.burst} at once")
             ours.settle()
             taken.append(in_turn(sides, scale.pairs))
-            rates.append([burst(side, scale.burst) for side in sides])
+            rates.append([burst(side, scale.burst) for side in sides[:2]])
             ours.settle()
     figures = [
         Figure(
             f"scan to subscriber, p{percent}",
             "ms",
-            *([percentile(times[which], percent) * 1e3 for times in taken] for which in (1, 0)),
-            "floor",
-            Gate("<=", 1.4) if percent == 50 else None,
-            Gate("<=", 1.2) if percent == 50 else None,
+            *([percentile(times[which], percent) * 1e3 for times in taken] for which in (1, n)),
+            sides[n].name,
+            Gate("<=", 1.4) if gated and percent == 50 else None,
+            Gate("<=", 1.2) if gated and percent == 50 else None,
         )
+        for n, gated in ((0, True), (2, False))
         for percent in (50, 95, 99)
     ]
     rate = Figure(
