@@ -1,7 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
 .DELETE_ON_ERROR:
-.PHONY: demo test part-faults part-devices part-stories part-page part-demo part-platform part-others test-long test-faults test-machine test-powercut bench bench-barcodes lint locales lock wheels wheel deb test-deb clean
+.PHONY: demo test part-faults part-devices part-stories part-page part-demo part-platform part-others test-long test-faults test-machine test-powercut bench bench-peers bench-barcodes lint locales lock wheels wheel deb test-deb clean
 
 PIP = bin/pip install --quiet --disable-pip-version-check
 
@@ -62,13 +62,23 @@ test-powercut: .venv/ready deb
 	./requirements/install-debian requirements/debian-machine.txt
 	CARTWIRE_CUTS=20 $(MACHINE) tests/machine/test_power.py
 
+# Ten minutes on a machine that does nothing else; the table and its plots are in dist/bench. BENCH="latency growth":
+# these sections alone; BENCH=--quick: each in seconds, while the bench is worked on; BENCH=--markdown: the last table.
 bench: .venv/ready
-	.venv/bin/python tests/bench.py
-	.venv/bin/python tests/bench_drain.py
+	cd tests && ../.venv/bin/python -m bench $(BENCH)
 
-# FOLDER: photographs of codes, with a truth.csv (tests/bench_barcodes.py says of what form).
+# The same work by ThingsBoard's gateway, in turn with ours.
+bench-peers: .venv/ready .venv-peers/ready
+	cd tests && ../.venv/bin/python -m bench $(BENCH) peer
+
+.venv-peers/ready: requirements/bench-peers.txt
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/$(PIP) --require-hashes -r requirements/bench-peers.txt
+	@touch $@
+
+# FOLDER: photographs of codes, with a truth.csv (tests/bench/barcodes.py says of what form).
 bench-barcodes: .venv/ready
-	.venv/bin/python tests/bench_barcodes.py $(FOLDER)
+	cd tests && ../.venv/bin/python -m bench.barcodes $(abspath $(FOLDER))
 
 lint: .venv/ready
 	.venv/bin/ruff check
@@ -88,6 +98,8 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/test.txt
 	uv pip compile -q pyproject.toml --extra all --constraint requirements/test.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/all.txt
+	echo thingsboard-gateway==3.8.5 | uv pip compile -q - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/bench-peers.txt
 	uv pip compile -q --group wheels --constraint requirements/test.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/build.txt
 
@@ -142,4 +154,4 @@ test-deb: .venv/ready wheels
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-run .venv-build dist debian/cartwire debian/.debhelper
+	rm -rf .venv .venv-run .venv-build .venv-peers dist debian/cartwire debian/.debhelper

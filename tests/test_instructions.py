@@ -1,0 +1,15 @@
+"""What a tap and a scan may cost, in instructions of the whole daemon: `make bench` has how they are counted."""
+
+from __future__ import annotations
+
+from bench.instructions import counted
+
+BUDGET = {"scan": 4_650_000, "tap": 1_800_000}
+"""As counted with Python 3.11; whoever makes it faster lowers this."""
+MARGIN = 1.4
+"""Other versions of Python and its libraries count differently, and timers of the daemon fall into a reading."""
+
+
+def test_a_tap_and_a_scan_keep_to_their_budget() -> None:
+    found = counted(5)
+    assert {what: n for what, n in found.items() if n > MARGIN * BUDGET[what]} == {}, found
