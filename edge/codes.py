@@ -75,7 +75,7 @@ def item(code: Code, in_store: Iterable[InStore] = ()) -> Item | None:
 
 def check_digit(payload: str) -> str:
     """The GS1 check digit of digits that lack it."""
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(payload)))
+    total = 3 * sum(map(int, payload[::-2])) + sum(map(int, payload[-2::-2]))
     return str(-total % 10)
 
 

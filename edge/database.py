@@ -1,4 +1,7 @@
-"""SQLite on disk: one connection writes and checkpoints, in one thread; every other only reads.
+"""SQLite on disk: one connection writes and checkpoints, one work at a time; every other only reads.
+
+It has a thread of its own, as an SD card may hold a commit up for a second. While commits are quick, those of a reading
+do without: a way to another thread and back takes longer than all the rest of them.
 
 WAL with synchronous=FULL: a commit that returned survives a power cut. SQLite before 3.51.3 can corrupt a
 WAL that two connections write or checkpoint at once, hence the single writer.
@@ -10,9 +13,11 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,14 +38,18 @@ WAL_KEPT = 4_000_000
 """Bytes of WAL that are kept for the next rows after a checkpoint."""
 
 _UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
-_REFUSED = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-    | {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}  # another program writes; it will end
-)
+_IN_USE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_REFUSED = _IN_USE | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 CHECKED = 32_000_000
 """Bytes up to which a database is checked through at every start; a bigger one only if it is suspect."""
+PATIENCE = 5000
+"""Milliseconds to wait for another program that writes."""
+QUICK = 0.05
+"""Seconds that a commit may hold the event loop up."""
+SLOW = 60.0
+"""Seconds for which the thread has all commits after one that took longer."""
 SHRINK = 2000
 """Pages that are given back to the disk in one transaction at most."""
 
@@ -51,6 +60,10 @@ class DatabaseError(Exception):
 
 class Full(Exception):
     """The disk takes nothing now: no room, an error of writing, read-only, in use. Nothing of the work was kept."""
+
+
+class InUse(Full):
+    """Another program writes; it will end."""
 
 
 class Broken(Exception):
@@ -72,19 +85,31 @@ class Database:
         self.path = path
         self._changed = 0
         self._broken: Broken | None = None
+        self._slow_until = 0.0
+        self._patience = PATIENCE
         self._thread = ThreadPoolExecutor(1, "database")
-        self._writer = self._thread.submit(_open, path).result()
+        self._given: Future[Any] = self._thread.submit(_open, path)
+        """What the thread was given last."""
+        self._writer: sqlite3.Connection = self._given.result()
 
-    async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Runs `work` in one transaction in the writer's thread; returns when it is on the disk.
+    async def write(self, work: Callable[[sqlite3.Connection], _T], *, small: bool = False) -> _T:
+        """Runs `work` in one transaction; returns when it is on the disk. `small` work may stay in the loop's thread.
 
         Raises what `work` raises, or `Full`: then nothing was written. `Broken`: nobody knows.
         """
-        return await asyncio.wrap_future(self._thread.submit(self._transaction, work))
+        if small and self._given.done() and (began := time.monotonic()) >= self._slow_until:
+            try:
+                return self._transaction(work, patience=0)
+            except InUse:
+                pass  # whoever writes there is not waited for on the loop
+            finally:
+                if (ended := time.monotonic()) - began > QUICK:
+                    self._slow_until = ended + SLOW
+        return await asyncio.wrap_future(self._give(partial(self._transaction, work)))
 
     def write_now(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same, waiting for it: at the start and the stop, when no loop runs."""
-        return self._thread.submit(self._transaction, work).result()
+        return self._give(partial(self._transaction, work)).result()
 
     def reader(self) -> sqlite3.Connection:
         """A new read-only connection, for one thread at a time."""
@@ -98,11 +123,17 @@ class Database:
 
     async def scrub(self) -> bool:
         """Empties the WAL, in which erased content may still stand. False if a reader was in the way."""
-        return await asyncio.wrap_future(self._thread.submit(self._checkpoint, "TRUNCATE"))
+        return await asyncio.wrap_future(self._give(partial(self._checkpoint, "TRUNCATE")))
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    def _give(self, call: Callable[[], _T]) -> Future[_T]:
+        given = self._thread.submit(call)
+        self._given = given
+        return given
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE) -> _T:
         connection = self._writer
         with self._judged():
+            self._wait(patience)
             before = connection.total_changes
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -129,10 +160,15 @@ class Database:
     def _checkpoint(self, mode: str) -> bool:
         """Moves the WAL into the file. Not SQLite's own automatic one: that says nothing of a failed sync."""
         with self._judged():
-            self._writer.execute("PRAGMA busy_timeout=0")  # no reader keeps the shop waiting
+            self._wait(0)  # no reader keeps the shop waiting
             (busy, _, _) = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            self._writer.execute("PRAGMA busy_timeout=5000")
         return not busy
+
+    def _wait(self, patience: int) -> None:
+        """How long to wait for another program's lock from now on."""
+        if patience != self._patience:
+            self._writer.execute(f"PRAGMA busy_timeout={patience}")
+            self._patience = patience
 
     @contextmanager
     def _judged(self) -> Iterator[None]:
@@ -146,7 +182,7 @@ class Database:
             if self._broken:
                 raise self._broken from error
             if _code(error) & 0xFF in _REFUSED:
-                raise Full(str(error)) from error
+                raise (InUse if _code(error) & 0xFF in _IN_USE else Full)(str(error)) from error
             raise
 
     def judge(self, error: sqlite3.DatabaseError | Unreadable) -> Broken | None:
@@ -203,7 +239,7 @@ def reader(path: Path) -> sqlite3.Connection:
 def _open(path: Path) -> sqlite3.Connection:
     connection = None
     try:
-        connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=PATIENCE / 1000, isolation_level=None, check_same_thread=False)
         for pragma in (
             *(f"page_size={PAGE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL"),
             *("wal_autocheckpoint=0", f"journal_size_limit={WAL_KEPT}", "secure_delete=ON", "temp_store=MEMORY"),

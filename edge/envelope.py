@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,8 +43,13 @@ def type_of(kind: str) -> str:
 
 def timestamp(milliseconds: int) -> str:
     """RFC 3339 in UTC with three decimals and `Z`."""
-    milliseconds = min(max(milliseconds, _FIRST), _LAST)
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(min(max(milliseconds, _FIRST), _LAST), 1000)
+    return f"{_second(seconds)}.{rest:03}Z"
+
+
+@lru_cache(8)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def milliseconds(timestamp: str) -> int:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from re import Pattern
 
 from edge.model import Sighting, Tap
@@ -18,7 +19,14 @@ MIN_KEY = 32
 
 def pseudonym(key: bytes, type: str, value: str) -> str:
     """64 lower-case hex digits: HMAC-SHA256 of `type:value` under the chain's key."""
-    return hmac.digest(key, f"{type}:{value}".encode(errors="surrogatepass"), "sha256").hex()
+    mac = _keyed(key).copy()
+    mac.update(f"{type}:{value}".encode(errors="surrogatepass"))
+    return mac.hexdigest()
+
+
+@lru_cache(4)
+def _keyed(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
 
 
 def veil(reading: Tap, key: bytes, forms: Mapping[str, Pattern[str]]) -> Tap:

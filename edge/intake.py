@@ -47,6 +47,8 @@ _MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
 """Kinds of rows with which something may begin to wait for a name, and for its time."""
 PATIENCE = 0.25
 """Seconds that patient work waits for a commit to ride with."""
+FEW = 10
+"""Small pieces of work that are small together."""
 LARGEST = 200
 """Pieces of work in one commit, so that the first need not wait long for the last."""
 
@@ -103,7 +105,8 @@ class Fault(Full):
 
 
 Work = Callable[[Batch], _T]
-_Entry = tuple[Work[Any], asyncio.Future[Any]]
+_Entry = tuple[Work[Any], asyncio.Future[Any], bool]
+"""The last: whether it is small."""
 
 
 @dataclass(slots=True)
@@ -199,15 +202,15 @@ class Intake:
         pseudonym = self.journal.nameless(connection, session.id)
         return replace(spot, session=replace(session, pseudonym=pseudonym)) if pseudonym else None
 
-    async def submit(self, work: Work[_T], *, patient: bool = False) -> asyncio.Future[_T]:
+    async def submit(self, work: Work[_T], *, small: bool = False, patient: bool = False) -> asyncio.Future[_T]:
         """Puts `work` in line, waiting only for room; await the result for the commit.
 
-        The result raises `Full` if the disk had no room, or `Fault`; then nothing was kept. Patient work waits for a
-        commit to ride with, PATIENCE seconds at most.
+        The result raises `Full` if the disk had no room, or `Fault`; then nothing was kept. `small` is what a reading
+        is worth, see `Database.write`. Patient work waits for a commit to ride with, PATIENCE seconds at most.
         """
         await self._room.acquire()
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        (self._patient if patient else self._line).append((work, future))
+        (self._patient if patient else self._line).append((work, future, small))
         self._stirred.set()
         return future
 
@@ -279,7 +282,7 @@ class Intake:
             left = self._make_room(connection)
             room = left > self._space.reserve
             batch = Batch(connection, self.journal, self._rules, self.floor, now, room, self.stays)
-            results = [work(batch) for work, _ in works]
+            results = [work(batch) for work, *_ in works]
             self._settle(batch, last=last)
             self._keep(connection, cursors, pushed)
             # What is written takes its room twice: in the WAL, when it is committed, and in the file.
@@ -289,7 +292,8 @@ class Intake:
 
         self.commits.began = now.instant
         try:
-            batch, results = await self._database.write(transaction)
+            small = 0 < len(works) <= FEW and all(small for *_, small in works)
+            batch, results = await self._database.write(transaction, small=small)
         except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
@@ -305,7 +309,7 @@ class Intake:
         self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}
         for tell in self.committed:
             tell(batch.written)
-        for (_, future), result in zip(works, results, strict=True):
+        for (_, future, _), result in zip(works, results, strict=True):
             if not future.done():
                 future.set_result(result)
 

@@ -79,7 +79,7 @@ class Reception:
             self.counts["taps" if isinstance(reading, Tap) else "scans"] += 1
         if at in self._intake.own_time:
             await self._zones.lapse(at, seen.moment)
-        kept = await self._intake.submit(partial(self._observe, seen=seen))
+        kept = await self._intake.submit(partial(self._observe, seen=seen), small=True)
         kept.add_done_callback(partial(self._answer, seen))
 
     def _trains(self, read_point: str) -> bool:

@@ -270,7 +270,7 @@ class Cart:
                 id = uuid.UUID(msgspec.json.decode(message.payload, type=_Ack).id)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 id = _NO_ID
-            committed = await self._intake.submit(partial(_confirm, id=id), patient=True)
+            committed = await self._intake.submit(partial(_confirm, id=id), small=True, patient=True)
             committed.add_done_callback(partial(self._confirmed, connection, inbox, message))
 
     def _confirmed(

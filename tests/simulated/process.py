@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 import shutil
@@ -76,6 +77,7 @@ class Process:
         self.database = Database(folder / FILE)
         self.disk = Disk(self.database._writer)
         self.database._writer = cast(Any, self.disk)
+        self.database._slow_until = math.inf  # all that is written is the writer's, who may die
         self.writer = cast(Writer, self.database._thread)
         self.reader = self.database.reader()
         clock = Clock(clocks.boot, clocks.at_zero, self.loop.time, clocks.wall, lambda: clocks.ok)
@@ -183,14 +185,14 @@ class Process:
         self.run_to(self.clocks.instant)
         assert all(task.done() for task in tasks), [task for task in tasks if not task.done()]
 
-    async def _submit(self, work: Callable[[Batch], Any]) -> asyncio.Future[Any]:
+    async def _submit(self, work: Callable[[Batch], Any], **how: bool) -> asyncio.Future[Any]:
         written, refused = self._telling
 
         def told(batch: Batch) -> Any:
             self.disk.then.append(written)
             return work(batch)
 
-        kept = await self.intake.submit(told)
+        kept = await self.intake.submit(told, **how)
         kept.add_done_callback(lambda done: self._refuse(refused) if done.exception() else None)
         return kept
 
