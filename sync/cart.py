@@ -209,6 +209,7 @@ class Cart:
         settled: list[Push] = []
         refused: list[tuple[int, str]] = []
         back: tuple[int, ...] = ()
+        await connection.wait(sent[-1])  # then the others hardly need a wait of their own
         for push, answer in zip(pushes, sent, strict=True):
             try:
                 refusal = await _refusal(connection, answer)

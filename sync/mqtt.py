@@ -152,11 +152,18 @@ class Connection:
 
     async def answer(self, expected: asyncio.Future[int]) -> int:
         """Waits for a reason code. Raises Unavailable when the connection ends first, or after ANSWER seconds."""
-        async with _deadline("the broker does not answer"):
-            await asyncio.wait((expected, self.lost), return_when=asyncio.FIRST_COMPLETED)
+        if not expected.done():
+            async with _deadline("the broker does not answer"):
+                await asyncio.wait((expected, self.lost), return_when=asyncio.FIRST_COMPLETED)
         if expected.done():
             return expected.result()
         raise self.lost.result()
+
+    async def wait(self, last: asyncio.Future[int]) -> None:
+        """Waits for the last answer that is expected; without it in ANSWER seconds the connection is over."""
+        ended, _ = await asyncio.wait((last, self.lost), timeout=ANSWER, return_when=asyncio.FIRST_COMPLETED)
+        if not ended:
+            self.over(Unavailable("the broker does not answer"))
 
     def acknowledge(self, message: Message) -> None:
         """Tells the broker that the message is safe here; what came at QoS 0 has no number, and it does not ask."""
@@ -358,6 +365,8 @@ def _wire(
 def _read(client: paho.Client, sock: Any, connection: Connection) -> None:
     """All there is: what TLS has unpacked already does not make the socket readable again."""
     connection.heard()
+    # Else a broker that gathers its answers (Nagle) waits up to 40 ms for the TCP acknowledgement of the first.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     client.loop_read()
     while isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending():
         client.loop_read()
