@@ -161,8 +161,6 @@ class Cart:
                 self._connection = None
                 hearing.cancel()
                 beating.cancel()
-                if not connection.lost.done():
-                    connection.publish(*will, retain=True)
 
     def fetch(self, connection: sqlite3.Connection, cursor: int) -> list[Stored]:
         """A window of open pushes: the round after a new connection, those due again, then what is new.

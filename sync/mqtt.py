@@ -181,11 +181,6 @@ class Connection:
         if not self._client.want_write():
             _quietly(self._loop.remove_writer, sock)
 
-    @property
-    def unanswered(self) -> bool:
-        """Whether something was sent that the broker has not answered."""
-        return bool(self._acks)
-
     def _expect(self, mid: int) -> asyncio.Future[int]:
         return self._acks.setdefault(mid, asyncio.get_running_loop().create_future())
 
@@ -214,7 +209,10 @@ class Connection:
 async def connect(
     server: Server, will: tuple[str, bytes] | None, on_message: Callable[[Message], None]
 ) -> AsyncIterator[Connection]:
-    """An open connection with a persistent session, QoS 1 messages acknowledged by hand. Raises Unavailable."""
+    """An open connection with a persistent session, QoS 1 messages acknowledged by hand. Raises Unavailable.
+
+    `will`: what the broker publishes, retained, when it is over, also in the end.
+    """
     loop = asyncio.get_running_loop()
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
@@ -269,7 +267,7 @@ async def connect(
             loop.remove_reader(sock)
             loop.remove_writer(sock)
         with suppress(OSError):
-            if not connection.unanswered:  # else the broker is to say by the Will that we are gone
+            if not will:  # else the broker is to say by it that we are gone
                 client.disconnect()
         if sock is not None:
             sock.close()
