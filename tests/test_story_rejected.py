@@ -101,11 +101,11 @@ def test_a_cart_that_may_not_be_written_to(
         store.tap(band)
         for n in range(3):
             store.scan(n)
-    until(lambda: store.status()["sinks"]["cart"]["rejected"] == 3, "three refusals", 10)
-    until(lambda: store.status()["sinks"]["cart"]["unconfirmed"] == 3, "the others to be pushed", 10)
+    until(lambda: store.status()["sinks"]["cart"]["rejected"] == 3, "three refusals", 30)
+    until(lambda: store.status()["sinks"]["cart"]["unconfirmed"] == 3, "the others to be pushed", 30)
     strict.allow()
     assert len(store.rejected("retry")) == 3
-    until(lambda: store.status()["sinks"]["cart"]["unconfirmed"] == 6, "the refused ones to be pushed", 10)
+    until(lambda: store.status()["sinks"]["cart"]["unconfirmed"] == 6, "the refused ones to be pushed", 30)
     assert store.rejected("list") == []
 
 
