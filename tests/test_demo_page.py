@@ -297,7 +297,7 @@ def test_a_phone_keeps_what_it_has_and_forgets_no_id(visitor: Open) -> None:
     page.visit()
     assert page.cart(ALEX) == []
     page.settled()
-    until(lambda: page.counts() == NOTHING, "the page to have told what the other window took")
+    until(lambda: page.counts() == NOTHING, "the page to have told what the other window took", 30)
 
 
 def test_an_open_page_begins_anew_with_another_demo_at_its_address(
