@@ -60,7 +60,7 @@ def test_a_stop_takes_what_is_in_flight_along_and_a_restart_keeps_who_stands_the
             " | awk '{print $1 - $3}'"
         )
     )
-    assert seconds < 5
+    assert seconds < 10, "5 s, and half of them is Python's end on an emulated processor"
     assert shop.unit("cartwire", "Result") == "success"
     before = shop.events("cart.item_added")
     shop.machine.say("systemctl start cartwire")
@@ -84,6 +84,6 @@ def test_the_copy_is_remade_when_somebody_was_erased(shop: Shop) -> None:
     shop.platform.change("identifier", pseudonym("nfc", OTHER), None)
     shop.platform.change("customer", "c-2", None)
     until(lambda: shop.events("customer.erased"), "the erasure", PATIENCE)
-    until(lambda: shop.machine.run(f"grep -q c-2 {copy}").code == 1, "a copy without them", 120)
+    until(lambda: shop.machine.run(f"grep -q c-2 {copy}").code == 1, "a copy without them", 300)
     assert say(f"stat -c '%U %a' {copy}").split() == ["cartwire", "600"]
     assert shop.unit("cartwire-backup.service", "Result") == "success"
