@@ -199,10 +199,14 @@ class Cart:
             self._stop = False
             raise Unavailable("the broker refuses cart after cart (0x87)", state="stopped", retry_after=STAND_STILL)
         pushes = [push for push in events if isinstance(push, Push)]
-        sent = [
-            connection.publish(f"cartwire/v1/carts/{push.cart}/items", push.body, properties=self._properties(push))
-            for push in pushes
-        ]
+        try:
+            sent = [
+                connection.publish(f"cartwire/v1/carts/{push.cart}/items", push.body, properties=self._properties(push))
+                for push in pushes
+            ]
+        except Unavailable:  # it may have been ended over one that was just written
+            self._singly = mqtt.WINDOW
+            raise
         self._singly = max(0, self._singly - len(pushes))
         settled: list[Push] = []
         refused: list[tuple[int, str]] = []

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+from paho.mqtt import client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -23,6 +24,8 @@ class Broker:
     def __init__(self, pushed: Callable[[dict[str, Any], str, Any], None], confirmed: Callable[[str], None]) -> None:
         self.online, self.acking, self.forgot = True, True, False
         self.faults: list[str] = []
+        self.denying = False
+        """Whether a push ends the connection: the next write fails, before the reason has been read."""
         self.stored: dict[str, bytes] = {}
         self._pushed, self._confirmed = pushed, confirmed
         self._unread: dict[int, bytes] = {}
@@ -34,6 +37,7 @@ class Broker:
         if not self.online:
             raise Unavailable("the broker is down", connected=False)
         loop, self._receive = asyncio.get_running_loop(), arguments[-1]
+        self._ended = False
         self._soon, self._connection = loop.call_soon, mqtt.Connection(cast(Any, self), loop)
         try:
             yield self._connection
@@ -47,6 +51,12 @@ class Broker:
 
     def publish(self, topic: str, payload: bytes, *, properties: Any = None, **_: object) -> SimpleNamespace:
         self._mid += 1
+        if self._ended:
+            return SimpleNamespace(rc=paho.MQTT_ERR_CONN_LOST, mid=self._mid)
+        if self.denying and topic.endswith("/items") and self._connection:
+            self._ended = True
+            self._soon(self._connection.over, Unavailable("not authorised"), 0x87)
+            return SimpleNamespace(rc=0, mid=self._mid)
         if (not topic.endswith("/items") or self._takes(topic, payload, properties)) and self._connection:
             self._soon(self._connection.answered, self._mid, 0)
         return SimpleNamespace(rc=0, mid=self._mid)
