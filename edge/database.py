@@ -80,9 +80,10 @@ class Damaged(Broken):
 class Database:
     """The journal's and the directory's file. `write` may be called from any task."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, instant: Callable[[], float] = time.monotonic) -> None:
         """Opens it, made if it is not there. Raises DatabaseError, Damaged, Broken, Full."""
         self.path = path
+        self._instant = instant
         self._changed = 0
         self._broken: Broken | None = None
         self._slow_until = 0.0
@@ -97,13 +98,13 @@ class Database:
 
         Raises what `work` raises, or `Full`: then nothing was written. `Broken`: nobody knows.
         """
-        if small and self._given.done() and (began := time.monotonic()) >= self._slow_until:
+        if small and self._given.done() and (began := self._instant()) >= self._slow_until:
             try:
                 return self._transaction(work, patience=0)
             except InUse:
                 pass  # whoever writes there is not waited for on the loop
             finally:
-                if (ended := time.monotonic()) - began > QUICK:
+                if (ended := self._instant()) - began > QUICK:
                     self._slow_until = ended + SLOW
         return await asyncio.wrap_future(self._give(partial(self._transaction, work)))
 

@@ -1,0 +1,139 @@
+"""Which thread commits, so that a slow disk never holds the loop up; and that a commit keeps to the capacity."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from threading import Event, get_ident
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge import journal
+from edge.clock import Clock
+from edge.database import FILE, QUICK, SLOW, Database, Full
+from edge.floor import Rules
+from edge.intake import Batch, Intake
+from edge.model import Row
+from edge.space import Space, used
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CAPACITY, RESERVE = 17_000_000, 1_000_000
+"""The least there may be."""
+
+
+class Watch:
+    """A time that stands until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.instant = 100.0
+
+    def __call__(self) -> float:
+        """Return it."""
+        return self.instant
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """The database's time."""
+    return Watch()
+
+
+@pytest.fixture
+def database(tmp_path: Path, watch: Watch) -> Iterator[Database]:
+    """A new one."""
+    with closing(Database(tmp_path / FILE, watch)) as made:
+        yield made
+
+
+async def committer(database: Database, watch: Watch, *, small: bool = True, takes: float = 0.0) -> int:
+    """The thread in which a commit that `takes` so long is made."""
+
+    def work(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('test', 1)")
+        watch.instant += takes
+        return get_ident()
+
+    return await database.write(work, small=small)
+
+
+async def test_while_the_disk_is_quick_a_reading_is_committed_where_it_is(database: Database, watch: Watch) -> None:
+    here = get_ident()
+    for _ in range(3):
+        assert await committer(database, watch, takes=0.9 * QUICK) == here
+    assert await committer(database, watch, small=False) != here, "a page of the feed may take long"
+
+
+async def test_a_slow_commit_gives_the_next_ones_to_the_thread_for_a_minute(database: Database, watch: Watch) -> None:
+    here = get_ident()
+    assert await committer(database, watch, takes=1.1 * QUICK) == here
+    for _ in range(10):
+        assert await committer(database, watch, takes=0.09 * SLOW) != here
+    watch.instant += 0.2 * SLOW
+    assert await committer(database, watch) == here
+
+
+async def test_what_the_thread_has_begun_is_not_overtaken(database: Database, watch: Watch) -> None:
+    """Else two threads would be in one transaction."""
+    order: list[str] = []
+
+    def work(name: str, held: Event | None = None) -> int:
+        if held:
+            held.wait(10)
+        order.append(name)
+        return get_ident()
+
+    hold = Event()
+    first = asyncio.create_task(database.write(lambda _: work("page", hold)))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(database.write(lambda _: work("reading"), small=True))
+    await asyncio.sleep(0)
+    hold.set()
+    assert await second != get_ident()
+    await first
+    assert order == ["page", "reading"]
+    assert await committer(database, watch) == get_ident()
+
+
+async def test_the_loop_does_not_wait_for_another_program(database: Database, watch: Watch) -> None:
+    """One that writes: `cartwire decommission`, a technician with sqlite3."""
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        commit = asyncio.create_task(committer(database, watch))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not commit.done()
+        other.execute("COMMIT")
+    assert await commit != get_ident()
+
+
+async def test_a_commit_keeps_to_the_capacity_though_many_big_rows_come_at_once(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = Clock("boot", 0.0)
+    opened = database.write_now(
+        lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, ["platform"])
+    )
+    intake = Intake(database, clock, opened, Space(tmp_path, CAPACITY, RESERVE), Rules(), 86400)
+    intake.restore()
+    running = asyncio.create_task(intake.run())
+
+    def big(batch: Batch) -> bool:
+        if not batch.room:
+            return False
+        batch.write([Row("scan.unclaimed", batch.now, {"read_point": "till-1", "text": "x" * 30_000}, live=False)])
+        return True
+
+    kept = 0
+    for _ in range(8):
+        results = await asyncio.gather(*[await intake.submit(big) for _ in range(150)], return_exceptions=True)
+        assert used(tmp_path) <= CAPACITY
+        assert [error for error in results if isinstance(error, BaseException) and not isinstance(error, Full)] == []
+        kept += sum(result is True for result in results)
+    assert 100 < kept < 500
+    running.cancel()
+    await asyncio.wait((running,))
