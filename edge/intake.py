@@ -42,7 +42,7 @@ FULL = 1.0
 MARGIN = 1_000_000
 """Bytes above the reserve at which delivered rows begin to go before their time."""
 ROOMY = 16_000_000
-"""Bytes above the reserve, more than a second's work takes; then the disk is looked at once a second only."""
+"""Bytes above the reserve, more than LARGEST readings take; then the disk is looked at after so many only, or FULL."""
 _MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
 """Kinds of rows with which something may begin to wait for a name, and for its time."""
 PATIENCE = 0.25
@@ -166,6 +166,7 @@ class Intake:
         self._pushed: dict[bytes, float] = {}
         self._oldest_held: float | None = None
         self._full_until = self._kept_at = self._nothing_until = self._roomy_until = -inf
+        self._roomy_for = 0
         self._window = 0.0
 
     def restore(self, pace: float = 1.0) -> None:
@@ -275,25 +276,26 @@ class Intake:
         """One transaction; if the disk refuses it, each work alone, as one may be too big where another has room."""
         # Taken here and not in the thread: whatever is read from now on is later than `now`.
         now, last = self.clock.now(), not self._line
+        small = all(small for *_, small in works)
         cursors = dict(self._cursors) if now.instant - self._kept_at >= IDLE else {}
         pushed = dict(self._pushed)
 
         def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
-            left = self._make_room(connection)
+            left = self._make_room(connection, len(works) if small else LARGEST + 1)
             room = left > self._space.reserve
             batch = Batch(connection, self.journal, self._rules, self.floor, now, room, self.stays)
-            results = [work(batch) for work, *_ in works]
+            results = []
+            for work, *_ in works:
+                results.append(work(batch))
+                self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
             self._settle(batch, last=last)
             self._keep(connection, cursors, pushed)
-            # What is written takes its room twice: in the WAL, when it is committed, and in the file.
-            if left < inf and (after := self._space.left(connection)) < left and 2 * after < left:
-                raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
+            self._must_fit(connection, left)
             return batch, results
 
         self.commits.began = now.instant
         try:
-            small = 0 < len(works) <= FEW and all(small for *_, small in works)
-            batch, results = await self._database.write(transaction, small=small)
+            batch, results = await self._database.write(transaction, small=small and 0 < len(works) <= FEW)
         except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
@@ -329,14 +331,18 @@ class Intake:
                 await self._commit([work])
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
-    def _make_room(self, connection: sqlite3.Connection) -> float:
-        """The bytes left, inf for plenty; where these are few, delivered rows have gone that nothing open rests on."""
+    def _make_room(self, connection: sqlite3.Connection, pieces: int) -> float:
+        """The bytes left, inf for plenty; where these are few, delivered rows have gone that nothing open rests on.
+
+        `pieces`: readings that are to be written; what is none may be worth any number of them.
+        """
         now = self.clock.instant()
-        if now < self._roomy_until:
+        self._roomy_for -= pieces
+        if now < self._roomy_until and self._roomy_for >= 0:
             return inf
         left = self._space.left(connection)
-        if left > self._space.reserve + ROOMY:
-            self._roomy_until = now + FULL
+        if left > self._space.reserve + ROOMY and pieces <= LARGEST:
+            self._roomy_until, self._roomy_for = now + FULL, LARGEST - pieces
             return inf
         if left > self._space.reserve + MARGIN or now < self._nothing_until:
             return left
@@ -347,6 +353,11 @@ class Intake:
         room = self._space.left(connection)
         self._nothing_until = now + FULL if room <= left else -inf
         return room
+
+    def _must_fit(self, connection: sqlite3.Connection, left: float) -> None:
+        """What is written takes its room twice: in the WAL, when it is committed, and in the file. Raises Full."""
+        if left < inf and (after := self._space.left(connection)) < left and 2 * after < left:
+            raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
 
     def _say(self, trouble: str | None) -> None:
         """Logs transitions only."""

@@ -38,7 +38,7 @@ class Space:
         pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
         free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
         database = f"{self.data}/{FILE}"
-        used = pages * PAGE + _size(f"{database}-wal") + self.beside
+        used = pages * PAGE + _size(f"{database}-wal") + _size(f"{database}-shm") + self.beside
         disk = os.statvfs(self.data)
         unwritten = max(0, pages * PAGE - _size(database))  # still in the WAL, and needs room in the file
         return min(self.capacity - used, disk.f_bavail * disk.f_frsize - unwritten) + free * PAGE
@@ -59,5 +59,5 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
 def _size(path: str) -> int:
     """0 for what has gone since it was listed; a FIFO and a socket have none."""
     with suppress(OSError):
-        return os.lstat(path).st_size  # not Path's: it is asked four times a commit
+        return os.lstat(path).st_size  # not Path's: it is asked for thrice a commit
     return 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from threading import Event, get_ident
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,14 @@ import pytest
 
 from edge import journal
 from edge.clock import Clock
-from edge.database import FILE, QUICK, SLOW, Database, Full
+from edge.database import FILE, PATIENCE, QUICK, SLOW, Database, Full
 from edge.floor import Rules
 from edge.intake import Batch, Intake
 from edge.model import Row
 from edge.space import Space, used
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 CAPACITY, RESERVE = 17_000_000, 1_000_000
@@ -81,18 +82,18 @@ async def test_what_the_thread_has_begun_is_not_overtaken(database: Database, wa
     """Else two threads would be in one transaction."""
     order: list[str] = []
 
-    def work(name: str, held: Event | None = None) -> int:
-        if held:
-            held.wait(10)
+    def work(name: str, until: Event | None = None) -> int:
+        if until:
+            until.wait(10)
         order.append(name)
         return get_ident()
 
-    hold = Event()
-    first = asyncio.create_task(database.write(lambda _: work("page", hold)))
+    held = Event()
+    first = asyncio.create_task(database.write(lambda _: work("page", held)))
     await asyncio.sleep(0)
     second = asyncio.create_task(database.write(lambda _: work("reading"), small=True))
     await asyncio.sleep(0)
-    hold.set()
+    held.set()
     assert await second != get_ident()
     await first
     assert order == ["page", "reading"]
@@ -104,36 +105,83 @@ async def test_the_loop_does_not_wait_for_another_program(database: Database, wa
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         commit = asyncio.create_task(committer(database, watch))
+        began = asyncio.get_running_loop().time()
         for _ in range(100):
             await asyncio.sleep(0)
+        assert asyncio.get_running_loop().time() - began < PATIENCE / 2000, "the loop waited for the lock"
         assert not commit.done()
         other.execute("COMMIT")
     assert await commit != get_ident()
 
 
-async def test_a_commit_keeps_to_the_capacity_though_many_big_rows_come_at_once(
-    database: Database, tmp_path: Path
-) -> None:
-    clock = Clock("boot", 0.0)
+@asynccontextmanager
+async def full_at(capacity: int, database: Database, reserve: int = RESERVE) -> AsyncIterator[Intake]:
+    """An intake whose rows no sink has yet, on a share of the disk of so many bytes."""
+    clock = Clock("boot", 0.0, Watch())  # all that follows happens at once
     opened = database.write_now(
         lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, ["platform"])
     )
-    intake = Intake(database, clock, opened, Space(tmp_path, CAPACITY, RESERVE), Rules(), 86400)
+    intake = Intake(database, clock, opened, Space(database.path.parent, capacity, reserve), Rules(), 86400)
     intake.restore()
     running = asyncio.create_task(intake.run())
+    try:
+        yield intake
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
 
-    def big(batch: Batch) -> bool:
-        if not batch.room:
-            return False
+
+def big(batch: Batch) -> bool:
+    """Write a row of 30 kB if there is room; whether there was."""
+    if batch.room:
         batch.write([Row("scan.unclaimed", batch.now, {"read_point": "till-1", "text": "x" * 30_000}, live=False)])
-        return True
+    return batch.room
 
-    kept = 0
-    for _ in range(8):
-        results = await asyncio.gather(*[await intake.submit(big) for _ in range(150)], return_exceptions=True)
-        assert used(tmp_path) <= CAPACITY
-        assert [error for error in results if isinstance(error, BaseException) and not isinstance(error, Full)] == []
-        kept += sum(result is True for result in results)
-    assert 100 < kept < 500
-    running.cancel()
-    await asyncio.wait((running,))
+
+async def many_big(intake: Intake, count: int) -> list[bool | BaseException]:
+    """Ask at once for so many of these; whether there was room for each."""
+    asked = [await intake.submit(big, small=True) for _ in range(count)]
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def hold(reader: sqlite3.Connection) -> None:
+    """From here on the WAL cannot begin anew."""
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM row").fetchone()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+async def test_the_capacity_holds_though_much_is_undone(database: Database, seed: int) -> None:
+    """What a batch had put into the WAL stays there, too, when it does not fit."""
+    chance, kept = random.Random(seed), []
+    async with full_at(CAPACITY, database) as intake:
+        with closing(database.reader()) as reader:
+            for _ in range(30):
+                if not reader.in_transaction:
+                    hold(reader)
+                kept += await many_big(intake, chance.randint(10, 190))
+                assert used(database.path.parent) <= CAPACITY
+                if chance.random() < 0.3:
+                    reader.execute("COMMIT")
+    assert all(isinstance(each, bool | Full) for each in kept)
+    assert 100 < kept.count(True) < len(kept)
+
+
+async def test_a_commit_has_room_in_the_file_and_in_the_wal(database: Database) -> None:
+    async with full_at(CAPACITY, database, 50_000) as intake:
+        with closing(database.reader()) as first, closing(database.reader()) as second:
+            hold(first)
+            for count in (100, 60, 35, 20, 20, 20, 12):
+                await many_big(intake, count)
+            first.execute("COMMIT")
+            hold(second)
+            assert not await database.scrub(), "it is all in the file now, and still in the WAL"
+            assert 0.9 * CAPACITY < used(database.path.parent) <= CAPACITY
+
+
+async def test_one_piece_of_work_that_is_too_big_is_refused(database: Database) -> None:
+    async with full_at(CAPACITY, database, 50_000) as intake:
+        with pytest.raises(Full):
+            await (await intake.submit(lambda batch: [big(batch) for _ in range(300)]))
+        assert used(database.path.parent) <= CAPACITY
+        assert await many_big(intake, 2) == [True, True]
