@@ -54,9 +54,16 @@ test-faults: .venv/ready
 # A whole Debian machine in QEMU, with the package of this release: half an hour. `test-powercut` cuts its power 20 times.
 MACHINE = .venv/bin/python -m pytest -s --timeout 3600
 
+APART = test_install.py test_power.py
+
 test-machine: .venv/ready deb
 	./requirements/install-debian requirements/debian-machine.txt
-	$(MACHINE) tests/machine
+	@status=0; $(MACHINE) tests/machine $(addprefix --ignore=tests/machine/,$(APART)) || status=2; \
+	$(MAKE) --no-print-directory --keep-going --jobs 2 $(addprefix machine-,$(APART)) || status=2; exit $$status
+
+# Each on a machine of its own, and in no hurry: the two at once.
+machine-%.py:
+	$(MACHINE) tests/machine/$*.py
 
 test-powercut: .venv/ready deb
 	./requirements/install-debian requirements/debian-machine.txt

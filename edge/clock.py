@@ -15,19 +15,27 @@ from pathlib import Path
 from edge.model import Moment
 
 _STA_UNSYNC = 0x40
-_STATUS_AT = 5 * ctypes.sizeof(ctypes.c_long)
-"""Offset of `status` in struct timex (adjtimex(2)): modes (padded), offset, freq, maxerror, esterror."""
 
 
-_libc = ctypes.CDLL(None)
+class _Timex(ctypes.Structure):
+    """struct timex of adjtimex(2), as far as it is read here; with `modes` 0 nothing is set."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 512),
+    )
+
+
+_adjtimex = ctypes.CDLL(None).adjtimex
+_timex = _Timex()
+_at_timex = ctypes.byref(_timex)
 
 
 def synchronised() -> bool:
     """Whether the kernel says that its clock is synchronised: adjtimex(2) without STA_UNSYNC."""
-    timex = ctypes.create_string_buffer(512)
-    if _libc.adjtimex(timex) < 0:
-        return False
-    return not int.from_bytes(timex.raw[_STATUS_AT : _STATUS_AT + 4], "little") & _STA_UNSYNC
+    return _adjtimex(_at_timex) >= 0 and not _timex.status & _STA_UNSYNC
 
 
 def boot_id() -> str:

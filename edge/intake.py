@@ -62,6 +62,8 @@ class Batch:
     rules: Rules
     floor: Floor
     now: Moment
+    newest: int
+    """The seq of the newest row there is."""
     room: bool = True
     """Whether taps and scans may be kept; what follows from what is accepted has the reserve."""
     stays: Stays = field(default_factory=dict)
@@ -71,7 +73,8 @@ class Batch:
 
     def write(self, rows: Iterable[Row]) -> list[Row]:
         """Appends the rows and moves the floor on; returns them with their ids."""
-        rows = self.journal.append(self.connection, rows, self.now)
+        rows = self.journal.append(self.connection, rows, self.now, self.newest)
+        self.newest += len(rows)
         for row in rows:
             self.floor = evolve(self.floor, row)
             self.stays = presence.evolve(self.stays, row)
@@ -167,6 +170,10 @@ class Intake:
         self._oldest_held: float | None = None
         self._full_until = self._kept_at = self._nothing_until = self._roomy_until = -inf
         self._roomy_for = 0
+        self._noted = -inf
+        """What the wall clock was noted to say, see `Journal.note_wall`."""
+        self._dues: dict[str, float] = {}
+        """The instants at which something falls, by read point."""
         self._window = 0.0
 
     def restore(self, pace: float = 1.0) -> None:
@@ -178,7 +185,8 @@ class Intake:
 
         def work(connection: sqlite3.Connection) -> tuple[Floor, Stays]:
             now = self.clock.now()
-            batch = Batch(connection, self.journal, self._rules, {}, now)
+            self.newest = journals.last_seq(connection)
+            batch = Batch(connection, self.journal, self._rules, {}, now, self.newest)
             self._window = journals.remember(connection, window)
             rows = journals.tail(connection, self._window)
             for row in rows:
@@ -190,10 +198,11 @@ class Intake:
                 batch.floor = {**batch.floor, read_point: known or spot}
                 batch.lapse(read_point, now if known and not rebooted else replace(now, instant=inf))
             self._oldest_held = self.journal.oldest_held(connection, batch.open_sessions())
-            self.newest = journals.last_seq(connection)
+            self.newest = batch.newest
             return batch.floor, self.journal.stays(connection)
 
         self.floor, self.stays = self._database.write_now(work)
+        self._dues = {at: due(spot, self._rules) for at, spot in self.floor.items()}
 
     def _recognised(self, connection: sqlite3.Connection, spot: Spot) -> Spot | None:
         """With its holder, also where the rows of the tail have lost the pseudonym; None: nobody knows it any more."""
@@ -283,12 +292,14 @@ class Intake:
         def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
             left = self._make_room(connection, len(works) if small else LARGEST + 1)
             room = left > self._space.reserve
-            batch = Batch(connection, self.journal, self._rules, self.floor, now, room, self.stays)
+            batch = Batch(connection, self.journal, self._rules, self.floor, now, self.newest, room, self.stays)
             results = []
             for work, *_ in works:
                 results.append(work(batch))
                 self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
             self._settle(batch, last=last)
+            if now.ok and abs(now.wall - self._noted) > 1:
+                self.journal.note_wall(connection, now)
             self._keep(connection, cursors, pushed)
             self._must_fit(connection, left)
             return batch, results
@@ -304,8 +315,10 @@ class Intake:
             return
         self.commits.ended(self.clock.instant())
         self._say(None if batch.room else "the capacity is used up but for the reserve")
+        self._noted = now.wall if now.ok else self._noted
+        self._dues |= {at: due(spot, self._rules) for at, spot in batch.floor.items() if self.floor.get(at) is not spot}
         self.floor, self.stays = batch.floor, batch.stays
-        self.newest = batch.written[-1].seq if batch.written else self.newest
+        self.newest = batch.newest
         self._kept_at = now.instant if cursors else self._kept_at
         self._cursors = {sink: seq for sink, seq in self._cursors.items() if cursors.get(sink) != seq}
         self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}
@@ -371,8 +384,10 @@ class Intake:
     def _settle(self, batch: Batch, *, last: bool) -> None:
         """Timeouts fall when due, after the readings that were made before: in the last batch of those that wait."""
         if last:
-            for read_point in batch.floor.keys() - self.own_time:
-                batch.lapse(read_point, batch.now)
+            for read_point, spot in batch.floor.items():
+                changed = self.floor.get(read_point) is not spot
+                if (changed or self._dues[read_point] <= batch.now.instant) and read_point not in self.own_time:
+                    batch.lapse(read_point, batch.now)
             if self._is_late(batch.now.instant):
                 self._expire(batch)
         waits = self._oldest_held is not None or any(row.kind in _MAY_WAIT for row in batch.written)
@@ -384,9 +399,8 @@ class Intake:
 
     def _next_due(self) -> float:
         """The instant at which something falls by itself; inf if nothing will."""
-        spots = (spot for at, spot in self.floor.items() if at not in self.own_time)
         held = inf if self._oldest_held is None else self._oldest_held + self._late - self.journal.elapsed(0.0)
-        return min([held, *(due(spot, self._rules) for spot in spots)])
+        return min([held, *(at for read_point, at in self._dues.items() if read_point not in self.own_time)])
 
     def _keep(self, connection: sqlite3.Connection, cursors: dict[str, int], pushed: dict[bytes, float]) -> None:
         if cursors:

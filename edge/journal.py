@@ -80,10 +80,11 @@ class Journal:
         """Seconds on the clock that runs on across boots."""
         return self.boot.origin + instant
 
-    def append(self, connection: sqlite3.Connection, rows: Iterable[Row], now: Moment) -> list[Row]:
-        """Writes the rows with the next sequence numbers; returns them as they stand there."""
-        self.note_wall(connection, now)
-        (seq,) = connection.execute("SELECT ifnull(max(seq), 0) FROM row").fetchone()
+    def append(
+        self, connection: sqlite3.Connection, rows: Iterable[Row], now: Moment, newest: int | None = None
+    ) -> list[Row]:
+        """Writes the rows with the sequence numbers after `newest`, the last so far; returns them as they stand."""
+        seq = last_seq(connection) if newest is None else newest
         written = []
         for row in rows:
             seq += 1
@@ -112,7 +113,7 @@ class Journal:
     def note_wall(self, connection: sqlite3.Connection, now: Moment) -> None:
         """Keeps what the wall clock says, for the gap until the next boot; writes only when it has jumped."""
         if now.ok:
-            wall = now.time / 1000 - now.instant
+            wall = now.wall
             connection.execute("UPDATE boot SET wall = ? WHERE n = ? AND abs(wall - ?) > 1", (wall, self.boot.n, wall))
 
     def confirmed(self, connection: sqlite3.Connection, id: uuid.UUID, now: Moment) -> Row | None:

@@ -32,6 +32,11 @@ class Moment:
     boot: str
     """The kernel's boot id."""
 
+    @property
+    def wall(self) -> float:
+        """Seconds since 1970 at instant 0, by this moment."""
+        return self.time / 1000 - self.instant
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tap:

@@ -105,7 +105,7 @@ class Training:
 
     def _rehearsal(self) -> Rehearsal:
         intake = self._intake
-        return Rehearsal(self._reader, intake.journal, self._rules, self.floor, intake.clock.now())
+        return Rehearsal(self._reader, intake.journal, self._rules, self.floor, intake.clock.now(), intake.newest)
 
     def _adopt(self, rehearsal: Rehearsal) -> None:
         if rehearsal.floor is not self.floor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def main() -> int:
     wanted = arguments.sections or SECTIONS
     if unknown := set(wanted) - {*SECTIONS, *APART}:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join((*SECTIONS, *APART))}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles all of it anew, which no shop's does
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / ("quick.json" if arguments.quick else "bench.json")
     known = json.loads(path.read_text()) if path.exists() else {}
