@@ -30,6 +30,7 @@ from edge.envelope import timestamp
 from edge.intake import FULL, Batch, Intake
 from edge.journal import PUSHED, Stored
 from edge.journald import about
+from edge.model import Row
 from edge.ports import Unavailable
 from sync import mqtt
 from sync.forwarder import Delivery
@@ -128,8 +129,11 @@ class Cart:
         self._singly = 0
         self._fresh = Fresh()
         self._caught_up = False
+        self._resting = False
+        self._ahead: dict[int, asyncio.Future[int]] = {}
+        """The answers awaited to what was published before it was fetched, by seq."""
         self._same = mqtt.same_for_all(ContentType=CONTENT_TYPE, ResponseTopic=f"{self._own}/acks")
-        intake.committed.append(lambda rows: self._fresh.committed(rows, self._now()))
+        intake.committed.insert(0, self._committed)  # before those who only tell people here
 
     def push_again(self, seq: int) -> None:
         """Pushes an open one next. To be forgotten is no harm: a start pushes all that is open again."""
@@ -151,6 +155,7 @@ class Cart:
             log.info("cart: connected to %s:%d", self._server.host, self._server.port, extra=about(sink="cart"))
             connection.lost.add_done_callback(lambda _: wake.set())
             self._connection, self._round_waits, self._caught_up = connection, True, False
+            self._ahead = {}
             hearing = asyncio.create_task(self._hear(connection, inbox))
             hearing.add_done_callback(partial(_ended, connection))
             beating = asyncio.create_task(self._beat(connection, since))
@@ -168,13 +173,9 @@ class Cart:
         While a look at these has found nothing since, what is committed is pushed at once.
         """
         self._cursor = cursor
-        window = self._connection.window if self._connection and not self._singly else 1
-        now = self._now()
-        if self._caught_up and not self._again and (fresh := self._fresh.after(cursor, window)):
-            return [
-                Push(row.seq, row.body, 0, uuid.UUID(row.id).bytes, row.data["cart"], committed + self._max_age - now)
-                for committed, row in fresh
-            ]
+        window, now = self._window, self._now()
+        if fresh := self._from_memory():
+            return list(fresh)
         self._caught_up = False
         if again := self._pushes(connection, _ASIDE_ROWS, "TRUE", [], window):
             return again
@@ -199,14 +200,8 @@ class Cart:
             self._stop = False
             raise Unavailable("the broker refuses cart after cart (0x87)", state="stopped", retry_after=STAND_STILL)
         pushes = [push for push in events if isinstance(push, Push)]
-        try:
-            sent = [
-                connection.publish(f"cartwire/v1/carts/{push.cart}/items", push.body, properties=self._properties(push))
-                for push in pushes
-            ]
-        except Unavailable:  # it may have been ended over one that was just written
-            self._singly = mqtt.WINDOW
-            raise
+        ahead, self._ahead = self._ahead, {}
+        sent = [ahead.get(push.seq) or self._publish(connection, push) for push in pushes]
         self._singly = max(0, self._singly - len(pushes))
         settled: list[Push] = []
         refused: list[tuple[int, str]] = []
@@ -255,11 +250,47 @@ class Cart:
         if connection is None:
             raise Unavailable("not connected")
         until = min(self._check_at, self._round_at + ROUND) if self._round_waits else self._check_at
-        with suppress(TimeoutError):
+        self._resting, self._ahead = True, {}
+        try:
             async with asyncio.timeout(None if until == inf else max(0.0, until - self._now())):
                 await wake.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._resting = False
         if connection.lost.done():
             raise connection.lost.result()
+
+    @property
+    def _window(self) -> int:
+        return self._connection.window if self._connection and not self._singly else 1
+
+    def _committed(self, rows: list[Row]) -> None:
+        """While nothing else is on its way, what was committed is published at once: whoever fetches it comes later."""
+        self._fresh.committed(rows, self._now())
+        if self._resting and (connection := self._connection):
+            with suppress(Unavailable):  # `deliver` will meet the same
+                for push in self._from_memory():
+                    self._resting = False
+                    self._ahead[push.seq] = self._publish(connection, push)
+
+    def _from_memory(self) -> list[Push]:
+        """The next window of new pushes, if it need not be asked of the database."""
+        if not self._caught_up or self._again:
+            return []
+        left = self._max_age - self._now()
+        return [
+            Push(row.seq, row.body, 0, uuid.UUID(row.id).bytes, row.data["cart"], committed + left)
+            for committed, row in self._fresh.after(self._cursor, self._window)
+        ]
+
+    def _publish(self, connection: Connection, push: Push) -> asyncio.Future[int]:
+        try:
+            topic = f"cartwire/v1/carts/{push.cart}/items"
+            return connection.publish(topic, push.body, properties=self._properties(push))
+        except Unavailable:  # it may have been ended over one that was just written
+            self._singly = mqtt.WINDOW
+            raise
 
     async def _hear(self, connection: Connection, inbox: asyncio.Queue[Message]) -> None:
         """The platform has changes; or an app has an item: committed first, acknowledged to the broker then."""

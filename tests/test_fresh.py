@@ -80,3 +80,27 @@ def test_nothing_follows_a_withdrawal_that_came_while_the_broker_was_silent(worl
     shop.wait(30.0)
     assert list(broker.stored) == first
     shop.compare()
+
+
+def test_an_item_is_published_at_its_commit_and_once(world: World) -> None:
+    """The forwarder comes later, finds it, and waits for its answer only."""
+    shop, broker, gateway = world, world.broker, world.gateway
+    shop.change("customer", "c-1", (("cart", "presence"),))
+    shop.change("identifier", "ann", ("c-1", None))
+    broker.nudge()
+    shop.wait(10.0)
+    order: list[str] = []
+    pushed = broker._pushed
+
+    def push(event: dict[str, object], cart: str, properties: object) -> None:
+        order.append("pushed")
+        pushed(event, cart, properties)
+
+    broker._pushed = push
+    gateway.intake.committed.append(lambda rows: order.extend("told" for row in rows if row.kind == "cart.item_added"))
+    shop.see(("till-1", "ann"))
+    for _ in range(3):
+        shop.see(("till-1", "product"))
+        shop.wait(1.0)
+    assert order == ["pushed", "told"] * 3
+    shop.compare()
