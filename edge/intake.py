@@ -188,10 +188,10 @@ class Intake:
             self.newest = journals.last_seq(connection)
             batch = Batch(connection, self.journal, self._rules, {}, now, self.newest)
             self._window = journals.remember(connection, window)
-            rows = journals.tail(connection, self._window)
-            for row in rows:
-                batch.floor = evolve(batch.floor, row)
-            rebooted = bool(rows) and rows[-1].moment.boot != now.boot
+            boot = now.boot
+            for row in journals.tail(connection, self._window):
+                batch.floor, boot = evolve(batch.floor, row), row.moment.boot
+            rebooted = boot != now.boot
             batch.floor = {at: _not_after(spot, now.instant) for at, spot in batch.floor.items()}
             for read_point, spot in batch.floor.items():
                 known = self._recognised(connection, spot)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -346,21 +346,22 @@ def remember(connection: sqlite3.Connection, window: float) -> float:
     return max(window, before[0]) if before else window
 
 
-def tail(connection: sqlite3.Connection, seconds: float) -> list[Row]:
-    """The live rows of the last boot that has any, not older than `seconds` before the newest row."""
-    found: list[Row] = []
-    newest: tuple[int, float] | None = None
-    for boot, committed, body, instant in connection.execute(
-        "SELECT boot, committed, body, instant FROM row ORDER BY seq DESC"
+def tail(connection: sqlite3.Connection, seconds: float) -> Iterator[Row]:
+    """The live rows of the last boot that has any, not older than `seconds` before the newest row; one at a time."""
+    first = newest = None
+    for seq, boot, committed, live in connection.execute(
+        "SELECT seq, boot, committed, instant IS NOT NULL FROM row ORDER BY seq DESC"
     ):
-        if newest is None and instant is None:
+        if newest is None and not live:
             continue
         newest = newest or (boot, committed)
         if boot != newest[0] or committed < newest[1] - seconds:
             break
-        if instant is not None:
-            found.append(envelope.parse(body, instant))
-    return found[::-1]
+        first = seq
+    for body, instant in connection.execute(
+        "SELECT body, instant FROM row WHERE seq >= ? AND instant IS NOT NULL ORDER BY seq", (first,)
+    ):
+        yield envelope.parse(body, instant)
 
 
 def set_right(connection: sqlite3.Connection, boot: Boot, now: Moment, wall: float) -> tuple[Boot, Row] | None:

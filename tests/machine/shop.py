@@ -30,6 +30,10 @@ NAME = "cartwire-gangnam-gw-1"
 KEPT = "ready"
 HERE = "10.0.2.2"
 """This machine, as the one under test sees it."""
+FLOOR = """
+[floor]
+session = "10m"   # a start may take an emulated processor longer than the 45 s of a shop
+"""
 READERS = """
 [[driver]]
 kind = "nfc"
@@ -147,7 +151,7 @@ class Shop:
         for name in ("ca.pem", "gw.pem"):
             say(f"install -m 644 /media/gateway/{name} /etc/cartwire/{name}")
         say("install -m 600 /media/gateway/gw.key /etc/cartwire/credentials/gw.key")
-        text = say("cat /etc/cartwire/edge.toml") + READERS
+        text = say("cat /etc/cartwire/edge.toml") + FLOOR + READERS
         for head, keys in KEYS.items():
             text = text.replace(f"[{head}]\n", f"[{head}]\n{keys}\n")
         say(f"cat > /etc/cartwire/edge.toml <<'END'\n{text}END")
