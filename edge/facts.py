@@ -20,7 +20,6 @@ import time
 import tomllib
 from collections.abc import Callable
 from contextlib import closing, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -31,6 +30,7 @@ from edge.clock import boot_id, boottime, synchronised
 from edge.database import FILE, MIGRATIONS, reader
 from edge.envelope import timestamp
 from edge.settings import Settings, SettingsError
+from edge.version import VERSION
 
 _PATIENCE = 20.0
 """Seconds a part may take that needs no device."""
@@ -91,7 +91,7 @@ def system(w: Where) -> str:
     now = time.time()
     return _json(
         {
-            "cartwire": version("cartwire"),
+            "cartwire": VERSION,
             "python": sys.version,
             "sqlite": sqlite3.sqlite_version,
             "openssl": ssl.OPENSSL_VERSION,

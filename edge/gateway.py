@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from edge import aside, control, directory, journal, notify, people, presence, settings, status
@@ -41,6 +40,7 @@ from edge.staff import NOTE, PUSH
 from edge.training import Training, clear
 from edge.unwritten import Unwritten
 from edge.upkeep import Upkeep
+from edge.version import VERSION
 from edge.zones import Zones
 from sync.heartbeat import Pulse
 from sync.mqtt import Server
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION = version("cartwire")
 _COUNT = 15.0
 """Seconds between two looks at how much waits, for the page's chart."""
 _DRAIN = 4.0

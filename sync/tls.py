@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,17 @@ def context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.
     if certificate:
         tls.load_cert_chain(certificate, key)
     return tls
+
+
+@contextmanager
+def nobody_trusted() -> Iterator[None]:
+    """Contexts made meanwhile know no authorities, and refuse everybody."""
+    load = ssl.SSLContext.load_default_certs
+    ssl.SSLContext.load_default_certs = lambda *_: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ssl.SSLContext.load_default_certs = load  # type: ignore[method-assign]
 
 
 def failed(error: ssl.SSLError, whose: str) -> Unavailable:

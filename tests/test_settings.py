@@ -295,3 +295,16 @@ def test_systemd_has_copies_of_what_lies_in_a_folder(folder: Path, monkeypatch: 
 def test_line_ends_and_keys(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"secret\r\n")
     assert settings.secret(tmp_path / "token") == "secret"
+
+
+@pytest.mark.parametrize("shipped", [settings.Floor().bands, settings.Floor().loyalty])
+def test_what_is_shipped_is_matched_as_re2_would(shipped: str) -> None:
+    """RE2 itself is loaded for a pattern of somebody's own only; `$` is the end, and not a line's."""
+    ours, theirs = settings.pattern(shipped), settings.pattern(f"(?:{shipped})")
+    assert type(ours) is not type(theirs)
+    near = ["04A1B2C3D4E5F6", "KR0123456789"]
+    texts = [*near, *(f"{text}{end}" for text in near for end in ("\n", "\r\n", "0", " ", "\x00"))]
+    texts += [*(text.lower() for text in near), *(f"\n{text}" for text in near), *(text[:-1] for text in near), ""]
+    texts += [text.replace("0", "٠") for text in near]
+    assert [bool(ours.search(text)) for text in texts] == [bool(theirs.search(text)) for text in texts]
+    assert sum(bool(ours.search(text)) for text in texts) == 1

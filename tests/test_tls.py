@@ -18,6 +18,7 @@ from peers.clock import Synchronisation
 from peers.https import https
 from peers.store import Store, command
 from peers.tls import Authority
+from sync.tls import nobody_trusted
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -126,3 +127,13 @@ def test_what_is_older_than_tls_1_2(servers: Servers) -> None:
     said = servers.check(old, servers.authority.ca, None, old=True)
     for whose in ("broker", "platform"):
         assert re.search(rf"^BAD +{whose} +the {whose} speaks no TLS 1\.2 or newer, ", said, re.MULTILINE), said
+
+
+def test_what_knows_no_authorities_refuses_everybody() -> None:
+    """As aiohttp's own contexts in the daemon: who forgot to say which is ours would reach nothing."""
+    with nobody_trusted():
+        strict = ssl.create_default_context()
+    assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert strict.get_ca_certs() == []
+    assert strict.cert_store_stats()["x509_ca"] == 0
+    assert ssl.create_default_context().cert_store_stats()["x509_ca"] > 0
