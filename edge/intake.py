@@ -129,7 +129,7 @@ class Commits:
 
 
 class Intake:
-    """Runs the work.
+    """Runs the work, once `restore` has told it what there is.
 
     `committed` are told of each commit's rows; `own_time` are read points whose time is not the clock's;
     `trouble` says why taps and scans cannot be kept, None while they can.

@@ -155,6 +155,7 @@ async def _served(
     clock = Clock("boot", 0.0)
     opened = database.write_now(lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, []))
     intake = Intake(database, clock, opened, Space(folder, 10**9, 10**6), Rules(45, 10, "ko"), 86400)
+    intake.restore()
     setup = SetupCode()
     page = Kiosk(settings.address(place.listen)[1], database, setup.make(), trusted)
 
