@@ -169,7 +169,8 @@ class Intake:
         self._pushed: dict[bytes, float] = {}
         self._oldest_held: float | None = None
         self._full_until = self._kept_at = self._nothing_until = self._roomy_until = -inf
-        self._roomy_for = 0
+        self._roomy_for = 0.0
+        """Readings for which that is known to hold."""
         self._noted = -inf
         """What the wall clock was noted to say, see `Journal.note_wall`."""
         self._dues: dict[str, float] = {}
@@ -285,12 +286,13 @@ class Intake:
         """One transaction; if the disk refuses it, each work alone, as one may be too big where another has room."""
         # Taken here and not in the thread: whatever is read from now on is later than `now`.
         now, last = self.clock.now(), not self._line
-        small = all(small for *_, small in works)
+        small = bool(works) and all(small for *_, small in works)
+        noted = now.wall if now.ok and abs(now.wall - self._noted) > 1 else self._noted
         cursors = dict(self._cursors) if now.instant - self._kept_at >= IDLE else {}
         pushed = dict(self._pushed)
 
         def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
-            left = self._make_room(connection, len(works) if small else LARGEST + 1)
+            left = self._make_room(connection, len(works) if small else inf)
             room = left > self._space.reserve
             batch = Batch(connection, self.journal, self._rules, self.floor, now, self.newest, room, self.stays)
             results = []
@@ -298,7 +300,7 @@ class Intake:
                 results.append(work(batch))
                 self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
             self._settle(batch, last=last)
-            if now.ok and abs(now.wall - self._noted) > 1:
+            if noted != self._noted:
                 self.journal.note_wall(connection, now)
             self._keep(connection, cursors, pushed)
             self._must_fit(connection, left)
@@ -306,7 +308,7 @@ class Intake:
 
         self.commits.began = now.instant
         try:
-            batch, results = await self._database.write(transaction, small=small and 0 < len(works) <= FEW)
+            batch, results = await self._database.write(transaction, small=small and len(works) <= FEW)
         except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
@@ -315,7 +317,7 @@ class Intake:
             return
         self.commits.ended(self.clock.instant())
         self._say(None if batch.room else "the capacity is used up but for the reserve")
-        self._noted = now.wall if now.ok else self._noted
+        self._noted = noted
         self._dues |= {at: due(spot, self._rules) for at, spot in batch.floor.items() if self.floor.get(at) is not spot}
         self.floor, self.stays = batch.floor, batch.stays
         self.newest = batch.newest
@@ -344,18 +346,18 @@ class Intake:
                 await self._commit([work])
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
-    def _make_room(self, connection: sqlite3.Connection, pieces: int) -> float:
+    def _make_room(self, connection: sqlite3.Connection, readings: float) -> float:
         """The bytes left, inf for plenty; where these are few, delivered rows have gone that nothing open rests on.
 
-        `pieces`: readings that are to be written; what is none may be worth any number of them.
+        `readings`: how many are to be written; what is none may be worth any number of them, inf.
         """
         now = self.clock.instant()
-        self._roomy_for -= pieces
+        self._roomy_for -= readings
         if now < self._roomy_until and self._roomy_for >= 0:
             return inf
         left = self._space.left(connection)
-        if left > self._space.reserve + ROOMY and pieces <= LARGEST:
-            self._roomy_until, self._roomy_for = now + FULL, LARGEST - pieces
+        if left > self._space.reserve + ROOMY and readings < inf:
+            self._roomy_until, self._roomy_for = now + FULL, LARGEST - readings
             return inf
         if left > self._space.reserve + MARGIN or now < self._nothing_until:
             return left

@@ -80,11 +80,8 @@ class Journal:
         """Seconds on the clock that runs on across boots."""
         return self.boot.origin + instant
 
-    def append(
-        self, connection: sqlite3.Connection, rows: Iterable[Row], now: Moment, newest: int | None = None
-    ) -> list[Row]:
-        """Writes the rows with the sequence numbers after `newest`, the last so far; returns them as they stand."""
-        seq = last_seq(connection) if newest is None else newest
+    def append(self, connection: sqlite3.Connection, rows: Iterable[Row], now: Moment, seq: int) -> list[Row]:
+        """Writes the rows with the sequence numbers after `seq`, the last so far; returns them as they stand there."""
         written = []
         for row in rows:
             seq += 1
@@ -218,7 +215,7 @@ def open_journal(
         connection.execute("INSERT INTO meta VALUES ('journal', ?)", (journal.id,))
         connection.execute("DELETE FROM meta WHERE key IN ('salvaged', 'restored')")
         data = {"reason": reason, "previous": previous, "rows_lost": lost}
-        journal.append(connection, [Row("journal.opened", now, data, live=False)], now)
+        journal.append(connection, [Row("journal.opened", now, data, live=False)], now, last_seq(connection))
     return journal
 
 

@@ -59,5 +59,5 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
 def _size(path: str) -> int:
     """0 for what has gone since it was listed; a FIFO and a socket have none."""
     with suppress(OSError):
-        return os.lstat(path).st_size  # not Path's: it is asked for thrice a commit
+        return os.lstat(path).st_size  # not Path's: with little room each piece of work asks thrice
     return 0

@@ -189,7 +189,8 @@ class Cart:
             if pushes := self._pushes(connection, _OPEN, f"r.seq IN ({', '.join('?' * len(seqs))})", seqs, window):
                 return pushes
         new = self._pushes(connection, _OPEN, f"r.seq > ? AND r.kind IN {tuple(sorted(PUSHED))}", [cursor], window)
-        self._caught_up = not new
+        if not new:  # what is still in memory was looked at, and is not to be pushed: too old, say
+            self._caught_up, self._cursor = True, max(cursor, self._intake.newest)
         return new
 
     async def deliver(self, events: list[Stored]) -> Delivery:
@@ -269,14 +270,15 @@ class Cart:
         """While nothing else is on its way, what was committed is published at once: whoever fetches it comes later."""
         self._fresh.committed(rows, self._now())
         if self._resting and (connection := self._connection):
+            pushes = self._from_memory()
+            self._resting = not pushes
             with suppress(Unavailable):  # `deliver` will meet the same
-                for push in self._from_memory():
-                    self._resting = False
+                for push in pushes:
                     self._ahead[push.seq] = self._publish(connection, push)
 
     def _from_memory(self) -> list[Push]:
-        """The next window of new pushes, if it need not be asked of the database."""
-        if not self._caught_up or self._again:
+        """The next window of new pushes, if it need not be asked of the database; first of all what is under way."""
+        if not self._caught_up or (self._again and not self._ahead):
             return []
         left = self._max_age - self._now()
         return [

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from simulated.process import MAX_AGE
+from sync.cart import Cart
+
 if TYPE_CHECKING:
     from simulated.world import World
 
@@ -39,3 +42,55 @@ def test_an_app_that_comes_after_the_push(world: World, restarted: bool) -> None
     shop.wait(75.0)
     assert confirmed(shop), "it was pushed again"
     shop.compare()
+
+
+def test_what_became_too_old_is_not_pushed_with_the_next_scan(world: World) -> None:
+    """A weekend without a broker: memory still has what the database declines."""
+    shop = world
+    known(shop)
+    shop.broker.online = False
+    shop.broker.drop()
+    shop.see(("till-1", "ann"), *[("till-1", "product")] * 3)
+    shop.wait(MAX_AGE + 60.0)
+    shop.broker.online = True
+    shop.wait(120.0)
+    assert not shop.broker.stored
+    shop.see(("till-1", "ann"), ("till-1", "product"))
+    shop.wait(10.0)
+    assert len(shop.broker.stored) == 1
+    shop.compare()
+
+
+def test_a_scan_and_a_push_again_in_one_commit(world: World) -> None:
+    """Each is published for the one, and for the other once more."""
+    shop, broker = world, world.broker
+    known(shop)
+    broker.acking = False
+    shop.see(("till-1", "ann"), ("till-1", "product"))
+    (first,) = shop.broker.stored
+    pushes: list[str] = []
+    pushed = broker._pushed
+
+    def push(event: dict[str, str], cart: str, properties: object) -> None:
+        pushes.append(event["id"])
+        pushed(event, cart, properties)
+
+    broker._pushed = push
+    (seq,) = shop.gateway.reader.execute("SELECT seq FROM open_push").fetchone()
+    cart = shop.gateway._forwarders[1].sink
+    assert isinstance(cart, Cart)
+    shop.gateway.intake.committed.append(
+        lambda rows: cart.push_again(seq) if any(row.kind == "cart.item_added" for row in rows) else None
+    )
+    shop.see(("till-1", "product"))
+    shop.wait(10.0)
+    (second,) = broker.stored.keys() - {first}
+    assert sorted(pushes) == sorted([first, second])
+
+
+def known(shop: World) -> None:
+    """Let the gateway know a shopper."""
+    shop.change("customer", "c-1", (("cart", "presence"),))
+    shop.change("identifier", "ann", ("c-1", None))
+    shop.broker.nudge()
+    shop.wait(10.0)

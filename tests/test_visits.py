@@ -245,7 +245,9 @@ def test_without_a_cart_sink_an_item_is_saved(tmp_path: Path, ended: ExitStack) 
         opened = journal.open_journal(connection, "/stores/a/gateways/b", at, 1_764_000_000.0, ["platform"])
         directory.apply(connection, page, None)
         connection.execute("INSERT INTO customer VALUES (1, 'c-1', 'k', NULL, NULL, ' cart ', NULL)")
-        opened.append(connection, [Row("cart.item_added", at, data)], replace(at, instant=11.0))
+        opened.append(
+            connection, [Row("cart.item_added", at, data)], replace(at, instant=11.0), journal.last_seq(connection)
+        )
 
     database.write_now(work)
     with closing(database.reader()) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from edge import directory, envelope
 from edge.clock import Clock, boot_id
 from edge.database import Database
 from edge.directory import Page
-from edge.journal import open_journal
+from edge.journal import last_seq, open_journal
 from peers.gtin import gtin13, padded
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ def pieces(stack: ExitStack, path: Path, identifiers: int) -> dict[str, Callable
 
     def append() -> float:
         new = replace(row, id="")
-        return timed(lambda: database.write_now(lambda connection: journal.append(connection, [new], clock.now())))
+
+        def work(connection: sqlite3.Connection) -> None:
+            journal.append(connection, [new], clock.now(), last_seq(connection))
+
+        return timed(lambda: database.write_now(work))
 
     def owner() -> float:
         keys = [known(chosen.randrange(identifiers)) for _ in range(LOOKS)]

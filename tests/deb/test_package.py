@@ -72,8 +72,7 @@ def build(tree: Path, folder: Path, version: str = "") -> Path:
             if os.access(path, os.X_OK) and not path.is_symlink():
                 copy.chmod(0o700)
     if version:
-        project = folder / "pyproject.toml"
-        project.write_text(re.sub(r'(?m)^version = ".*"', f'version = "{version}"', project.read_text()))
+        (folder / "edge" / "version.py").write_text(f'VERSION = "{version}"\n')
     done = subprocess.run(
         ["unshare", "--net", "make", "deb", f"WHEELS={ROOT / 'dist' / 'wheels'}"],
         cwd=folder,
