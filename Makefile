@@ -51,7 +51,8 @@ test-faults: .venv/ready
 	CARTWIRE_FAULTS=1 CARTWIRE_KILLS=400 CARTWIRE_SCANS=100 CARTWIRE_IMAGES=400 \
 	  .venv/bin/python -m pytest -s -m faults --timeout 3600
 
-# A whole Debian machine in QEMU, with the package of this release: half an hour. `test-powercut` cuts its power 20 times.
+# A whole Debian machine in QEMU, with the package of this release: three quarters of an hour
+# without KVM. `test-powercut` cuts its power 20 times.
 MACHINE = .venv/bin/python -m pytest -s --timeout 3600
 
 APART = test_install.py test_power.py
@@ -69,7 +70,7 @@ test-powercut: .venv/ready deb
 	./requirements/install-debian requirements/debian-machine.txt
 	CARTWIRE_CUTS=20 $(MACHINE) tests/machine/test_power.py
 
-# Ten minutes on a machine that does nothing else; the table and its plots are in dist/bench. BENCH="latency growth":
+# A quarter of an hour on a machine that does nothing else; the table and its plots are in dist/bench. BENCH="latency growth":
 # these sections alone; BENCH=--quick: each in seconds, while the bench is worked on; BENCH=--markdown: the last table.
 bench: .venv/ready
 	cd tests && ../.venv/bin/python -m bench $(BENCH)

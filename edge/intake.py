@@ -186,8 +186,7 @@ class Intake:
 
         def work(connection: sqlite3.Connection) -> tuple[Floor, Stays]:
             now = self.clock.now()
-            self.newest = journals.last_seq(connection)
-            batch = Batch(connection, self.journal, self._rules, {}, now, self.newest)
+            batch = Batch(connection, self.journal, self._rules, {}, now, journals.last_seq(connection))
             self._window = journals.remember(connection, window)
             boot = now.boot
             for row in journals.tail(connection, self._window):

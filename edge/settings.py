@@ -40,6 +40,8 @@ _T = TypeVar("_T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
+_BANDS, _LOYALTY = "^04[0-9A-F]{12}$", "^KR[0-9]{10}$"
+_SHIPPED = {text: re.compile(text.replace("$", r"\Z")) for text in (_BANDS, _LOYALTY)}
 ALL = frozenset({"0.0.0.0", "::"})  # noqa: S104  # asked for by the configuration
 """Hosts to listen on that stand for every address of the machine."""
 
@@ -157,8 +159,8 @@ class Floor(_Table, frozen=True, kw_only=True):
     session: Duration = Duration(45)
     claim: Duration = Duration(10)
     late: Duration = Duration(86400)
-    bands: str = "^04[0-9A-F]{12}$"
-    loyalty: str = r"^KR[0-9]{10}$"
+    bands: str = _BANDS
+    loyalty: str = _LOYALTY
     in_store: tuple[InStoreLabel, ...] = ()
 
     @property
@@ -231,7 +233,6 @@ class Settings(_Table, frozen=True, kw_only=True):
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
-_SHIPPED = {"^04[0-9A-F]{12}$": re.compile(r"^04[0-9A-F]{12}\Z"), "^KR[0-9]{10}$": re.compile(r"^KR[0-9]{10}\Z")}
 _PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
 _OFTEN = 3600.0
 """Seconds: a gateway that is configured from afar asks at least this often, or what is wrong could not be undone."""

@@ -61,10 +61,7 @@ def test_the_database_is_asked_after_anything_else() -> None:
 
 def test_nothing_follows_a_withdrawal_that_came_while_the_broker_was_silent(world: World) -> None:
     shop, broker = world, world.broker
-    shop.change("customer", "c-1", (("cart", "presence"),))
-    shop.change("identifier", "ann", ("c-1", None))
-    broker.nudge()
-    shop.wait(10.0)
+    shop.introduce()
     broker.acking, broker.faults = False, ["mute"]
     shop.see(("till-1", "ann"), ("till-1", "product"))
     first = list(broker.stored)
@@ -85,10 +82,7 @@ def test_nothing_follows_a_withdrawal_that_came_while_the_broker_was_silent(worl
 def test_an_item_is_published_at_its_commit_and_once(world: World) -> None:
     """The forwarder comes later, finds it, and waits for its answer only."""
     shop, broker, gateway = world, world.broker, world.gateway
-    shop.change("customer", "c-1", (("cart", "presence"),))
-    shop.change("identifier", "ann", ("c-1", None))
-    broker.nudge()
-    shop.wait(10.0)
+    shop.introduce()
     order: list[str] = []
     pushed = broker._pushed
 

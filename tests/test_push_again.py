@@ -1,4 +1,4 @@
-"""A push that nobody was there for comes again after a minute, in simulated time: nobody has to do anything for it."""
+"""What is pushed again, and what is not, in simulated time: for an app that came late, for staff, after too long."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ def confirmed(shop: World) -> list[tuple[int]]:
 @pytest.mark.parametrize("restarted", [False, True], ids=["a gateway at work", "one that starts without a broker"])
 def test_an_app_that_comes_after_the_push(world: World, restarted: bool) -> None:
     shop = world
-    shop.change("customer", "c-1", (("cart", "presence"),))
-    shop.change("identifier", "ann", ("c-1", None))
-    shop.broker.nudge()
-    shop.wait(10.0)
+    shop.introduce()
     if restarted:
         shop.kill()
         shop.broker.online = False
@@ -47,7 +44,7 @@ def test_an_app_that_comes_after_the_push(world: World, restarted: bool) -> None
 def test_what_became_too_old_is_not_pushed_with_the_next_scan(world: World) -> None:
     """A weekend without a broker: memory still has what the database declines."""
     shop = world
-    known(shop)
+    shop.introduce()
     shop.broker.online = False
     shop.broker.drop()
     shop.see(("till-1", "ann"), *[("till-1", "product")] * 3)
@@ -64,7 +61,7 @@ def test_what_became_too_old_is_not_pushed_with_the_next_scan(world: World) -> N
 def test_a_scan_and_a_push_again_in_one_commit(world: World) -> None:
     """Each is published for the one, and for the other once more."""
     shop, broker = world, world.broker
-    known(shop)
+    shop.introduce()
     broker.acking = False
     shop.see(("till-1", "ann"), ("till-1", "product"))
     (first,) = shop.broker.stored
@@ -86,11 +83,3 @@ def test_a_scan_and_a_push_again_in_one_commit(world: World) -> None:
     shop.wait(10.0)
     (second,) = broker.stored.keys() - {first}
     assert sorted(pushes) == sorted([first, second])
-
-
-def known(shop: World) -> None:
-    """Let the gateway know a shopper."""
-    shop.change("customer", "c-1", (("cart", "presence"),))
-    shop.change("identifier", "ann", ("c-1", None))
-    shop.broker.nudge()
-    shop.wait(10.0)

@@ -10,10 +10,7 @@ if TYPE_CHECKING:
 
 def test_it_is_found_by_pushing_one_by_one(world: World) -> None:
     shop = world
-    shop.change("customer", "c-1", (("cart", "presence"),))
-    shop.change("identifier", "ann", ("c-1", None))
-    shop.broker.nudge()
-    shop.wait(10.0)
+    shop.introduce()
     shop.broker.denying = True
     shop.see(("till-1", "ann"), *[("till-1", "product")] * 3)
     shop.wait(120.0)

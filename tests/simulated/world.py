@@ -57,6 +57,13 @@ class World:
         self._look()
         self.gateway.start()
 
+    def introduce(self) -> None:
+        """The gateway learns ann, who is c-1 and consents to all."""
+        self.change("customer", "c-1", (("cart", "presence"),))
+        self.change("identifier", "ann", ("c-1", None))
+        self.broker.nudge()
+        self.wait(10.0)
+
     def kill(self) -> None:
         """Power or SIGKILL: only the files are left."""
         self._data = self._place()
