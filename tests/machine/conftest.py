@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from machine.image import package
 from machine.progress import step
 from machine.shop import Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
+    from pathlib import Path
 
 
 LEFT = r"ignore:Exception ignored in. <ssl\.SSLSocket:pytest.PytestUnraisableExceptionWarning"
@@ -30,15 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def deb() -> Path:
-    """The package of `make deb`, or the one that CARTWIRE_DEB names."""
-    named = os.environ.get("CARTWIRE_DEB")
-    found = (
-        [Path(named)]
-        if named
-        else sorted((ROOT / "dist").glob("cartwire_*.deb"), key=lambda path: path.stat().st_mtime)
-    )
-    assert found, "no package in dist/: make deb"
-    return found[-1].absolute()
+    """The package that is installed."""
+    return package()
 
 
 @pytest.fixture(scope="session")
