@@ -1,5 +1,7 @@
 # Two commands for everybody: `make demo` and `make test`. The others are for those who work on the code.
 PYTHON ?= python3
+# Tests and bench run on the Python that the package runs on.
+DEBIAN_PYTHON = /usr/bin/python3
 .DELETE_ON_ERROR:
 .PHONY: demo test part-faults part-devices part-stories part-page part-demo part-platform part-others test-long test-faults test-machine machine-image machine-stories test-powercut bench bench-peers bench-barcodes lint locales lock wheels wheel deb test-deb clean
 
@@ -57,7 +59,7 @@ MACHINE = .venv/bin/python -m pytest -s --timeout 3600
 APART = test_power.py test_install.py
 
 test-machine: machine-image
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync=line \
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 \
 	  machine-stories $(addprefix machine-,$(APART))
 
 machine-image: .venv/ready deb
@@ -84,7 +86,7 @@ bench-peers: .venv/ready .venv-peers/ready
 	cd tests && ../.venv/bin/python -m bench $(BENCH) peer
 
 .venv-peers/ready: requirements/bench-peers.txt
-	$(PYTHON) -m venv --clear .venv-peers
+	$(DEBIAN_PYTHON) -m venv --clear .venv-peers
 	.venv-peers/$(PIP) --require-hashes -r requirements/bench-peers.txt
 	@touch $@
 
@@ -118,7 +120,6 @@ lock:
 # A release, on Debian's own Python. `make wheels` fills dist/wheels, from which `make deb` makes the package; with
 # `make deb WHEELS=DIR`, a copy of that folder, nothing is downloaded.
 WHEELS = dist/wheels
-DEBIAN_PYTHON = /usr/bin/python3
 FROM_WHEELS = $(if $(filter-out dist/wheels,$(WHEELS)),--no-index --find-links $(WHEELS))
 
 .venv-build/ready: requirements/build.txt requirements/debian-deb.txt
@@ -160,7 +161,7 @@ test-deb: .venv/ready wheels
 .venv/ready: requirements/test.txt requirements/debian.txt pyproject.toml
 	./requirements/install-debian
 	@echo "Making the environment for the tests (about a minute, once) …"
-	$(PYTHON) -m venv --clear .venv
+	$(DEBIAN_PYTHON) -m venv --clear .venv
 	.venv/$(PIP) --require-hashes -r requirements/test.txt
 	.venv/$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@

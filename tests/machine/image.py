@@ -93,7 +93,7 @@ def _make(folder: Path, deb: Path) -> None:
         f"chroot $1 {INSTALL} --download-only -o APT::Keep-Downloaded-Packages=true",
         f"rm $1/{PACKAGE}",
         "echo store > $1/etc/hostname && echo 127.0.1.1 store >> $1/etc/hosts",
-        "echo 'LABEL=data /var/lib/cartwire ext4 defaults,nofail 0 2' > $1/etc/fstab",
+        "echo 'LABEL=data /var/lib/cartwire ext4 noatime,nofail,x-systemd.device-timeout=30s 0 2' > $1/etc/fstab",
         f"printf '{NETWORK}' > $1/etc/systemd/network/wired.network",
         "chroot $1 systemctl enable systemd-networkd",
         f"chroot $1 systemctl mask {' '.join(IDLE)}",

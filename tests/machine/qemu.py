@@ -102,17 +102,19 @@ class Machine:
         """Run a command inside."""
         return self.agent.run(command, seconds)
 
-    def boot(self, *, logged: bool = False, snapshot: str = "", bare: bool = False, clock: str = "utc") -> None:
+    def boot(
+        self, *, logged: bool = False, snapshot: str = "", bare: bool = False, data: bool = True, clock: str = "utc"
+    ) -> None:
         """Power on, from a snapshot or cold, and wait for the agent inside.
 
-        `logged`: all that is written is, for `cut`; `bare`: no network, card reader or keyboard is plugged in; `clock`:
-        what its battery has kept.
+        `logged`: all that is written is, for `cut`; `bare`: no network, card reader or keyboard is plugged in; `data`:
+        whether the disk of that name is; `clock`: what its battery has kept.
         """
         assert self._child is None or not self._child.running
         for name in ("qmp", "agent", "events", "serial", "card"):
             self.path(name).unlink(missing_ok=True)
         self._child = Child(
-            self._command(logged=logged, snapshot=snapshot, bare=bare, clock=clock), self.folder / "qemu.log"
+            self._command(logged=logged, snapshot=snapshot, bare=bare, data=data, clock=clock), self.folder / "qemu.log"
         )
         try:
             self._qmp = qmp(self.path("qmp"))
@@ -153,6 +155,10 @@ class Machine:
     def plug_scanner(self) -> None:
         """Plug the scanner that is a keyboard in."""
         self._plug(DEVICES[0])
+
+    def plug_data(self) -> None:
+        """Plug the disk of that name in, on which nothing is logged."""
+        self._plug({**_plug("data", logged=False), "id": "data-disk"})
 
     def cable(self, *, plugged: bool) -> None:
         """Pull the network's cable, or plug it in."""
@@ -201,7 +207,7 @@ class Machine:
     def _plugged(self) -> set[str]:
         return {each["name"] for each in self.qmp.ask("qom-list", path="/machine/peripheral")}
 
-    def _command(self, *, logged: bool, snapshot: str, bare: bool, clock: str) -> list[str]:
+    def _command(self, *, logged: bool, snapshot: str, bare: bool, data: bool, clock: str) -> list[str]:
         words: list[str | Path] = [
             "qemu-system-x86_64",
             "-M",
@@ -226,6 +232,7 @@ class Machine:
         words += ["-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net,id=network"]
         for name in DISKS:
             words += self._disk(name, logged)
+            words += ["-device", json.dumps(_plug(name, logged))] if data or name != "data" else []
         stick = {"driver": "file", "node-name": "stick", "filename": str(self._stick), "read-only": True}
         words += ["-blockdev", json.dumps(stick), "-device", "virtio-blk-pci,drive=stick"]
         if snapshot:
@@ -252,5 +259,8 @@ class Machine:
             log = {"driver": "file", "filename": str(self.log(name)), "cache": {"no-flush": True}}
             node = {"driver": "blklogwrites", "node-name": f"{name}-logged", "file": name, "log": log}
             words += ["-blockdev", json.dumps({**node, "log-super-update-interval": 1})]
-        drive = f"{name}-logged" if logged else name
-        return [*words, "-device", f"virtio-blk-pci,drive={drive},serial={name}"]
+        return words
+
+
+def _plug(disk: str, logged: bool) -> dict[str, str]:
+    return {"driver": "virtio-blk-pci", "drive": f"{disk}-logged" if logged else disk, "serial": disk}

@@ -140,7 +140,7 @@ class Shop:
         say = self.machine.say
         say(
             f"echo 'server {HERE} port {self.time.port} iburst minpoll 1 maxpoll 2' > /etc/chrony/sources.d/t.sources"
-            " && chronyc reload sources"
+            " && timeout 60 sh -c 'until chronyc reload sources; do sleep 1; done'"  # it may just be starting
         )
         say(BROKER)
         say(
