@@ -7,9 +7,11 @@ could still take back is left out, for it has been done since; an erasure is not
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge import journal
@@ -24,16 +26,38 @@ DELETE FROM intent WHERE action <> 'erase'
 """
 
 
-def backup(data: Path, folder: Path) -> Path:
+def backup(data: Path, folder: Path, reserve: int) -> Path:
     """Makes the copy anew and wipes the one before; where it is. It is his whose the folder is.
 
-    Raises DatabaseError, sqlite3.Error, OSError.
+    `reserve`: bytes that are to stay free for the daemon. Raises DatabaseError, sqlite3.Error, OSError.
     """
-    (data / ERASED).unlink(missing_ok=True)  # first: what is erased while it is copied has to be asked for again
+    asked = _asked(data / ERASED)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(folder):
+        made = _made(data, folder, reserve)
+    if asked:
+        _answered(data / ERASED, asked)
+    return made
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else makes one there meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise DatabaseError(f"{folder}: another copy is being made there; wait for it") from None
+    finally:
+        os.close(descriptor)
+
+
+def _made(data: Path, folder: Path, reserve: int) -> Path:
     made, new, old = (folder / f"{FILE}{suffix}" for suffix in ("", ".new", ".old"))
     for left in (*folder.glob(f"{new.name}*"), *folder.glob(old.name)):
         wipe(left)
+    _must_fit(data, folder, reserve)
     new.touch(mode=0o600)
     owner = folder.stat()
     if os.geteuid() == 0 != owner.st_uid:  # root's would be in the way of the timer's next one, and so of an erasure
@@ -50,6 +74,34 @@ def backup(data: Path, folder: Path) -> Path:
     if old.exists():
         wipe(old)
     return made
+
+
+def _must_fit(data: Path, folder: Path, reserve: int) -> None:
+    """On the daemon's own disk a copy is not to take the room that the daemon needs meanwhile."""
+    size = sum(path.stat().st_size for path in data.glob(f"{FILE}*"))
+    wanted = size + (2 * reserve if folder.stat().st_dev == data.stat().st_dev else 0)
+    disk = os.statvfs(folder)
+    if (free := disk.f_bavail * disk.f_frsize) < wanted:
+        megabytes = f"{wanted // 10**6} MB are wanted, {free // 10**6} MB are free"
+        raise DatabaseError(f"{folder}: no room for a copy: {megabytes}; the one before stays")
+
+
+def _asked(file: Path) -> int:
+    """When the daemon asked for a copy; 0: it has not."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _answered(file: Path, asked: int) -> None:
+    """It need not ask any more; but what was erased while it was copied asks again."""
+    done = file.with_suffix(".done")
+    file.rename(done)
+    if _asked(done) == asked:
+        done.unlink()
+    else:
+        done.rename(file)
 
 
 def _mark(copy: sqlite3.Connection) -> None:

@@ -143,8 +143,9 @@ def backup(arguments: argparse.Namespace) -> int:
     """Makes the copy of the database anew."""
     from edge import backup
 
+    store = settings.read(arguments.config).store
     try:
-        made = backup.backup(settings.read(arguments.config).store.data, arguments.folder)
+        made = backup.backup(store.data, arguments.folder, store.reserve)
     except OSError as error:
         raise Refused(
             f"backup: {error.filename or arguments.folder}: {error.strerror}; the copy before stays"

@@ -257,7 +257,6 @@ class Gateway:
         if any(not row.inside for row in rows):
             self._links.wake()
         if any(row.kind == "customer.erased" for row in rows):
-            self._upkeep.unscrubbed = True
             self._upkeep.stirred.set()
         for row in rows:
             if row.kind == NOTE and row.data["action"] == PUSH:

@@ -20,7 +20,7 @@ from edge.broker import App, BrokerError, read_apps
 from edge.document import Document
 from edge.ports import Driver
 from edge.renewal import Renewed
-from edge.settings import Cart, Kiosk, Platform, Settings, SettingsError, secret
+from edge.settings import Cart, Kiosk, Platform, Settings, SettingsError, check_files, secret
 from sync import tls
 from sync.mqtt import Server
 from sync.tls import Login
@@ -52,7 +52,7 @@ def make(path: Path, remote: Document | None = None) -> Plan:
     """Reads the configuration, `remote` laid over it, and all it names. Raises CannotStart, Refused for `remote`."""
     try:
         config = settings.load(path, overlay.change(remote.toml) if remote else None)
-        key, old = config.store.pseudonym_key_file.read_bytes(), config.store.old_key_file
+        key, old = config.store.pseudonym_key_file.read_bytes(), settings.old_key_file(config.store)
         drivers = tuple(_drivers(config, path.absolute().parent))
         logins = {name: _login(name, table) for name in ("cart", "platform") if (table := getattr(config, name))}
         broker = _server(config, config.cart, logins["cart"]) if config.cart else None
@@ -60,7 +60,7 @@ def make(path: Path, remote: Document | None = None) -> Plan:
             path,
             config,
             key,
-            old.read_bytes() if old and old.exists() else None,
+            old.read_bytes() if old else None,
             drivers,
             broker,
             _apps(config.cart) if config.cart else None,
@@ -143,14 +143,12 @@ def _login(name: str, table: Cart | Platform) -> Renewed[Login]:
     secure = urlsplit(table.broker if isinstance(table, Cart) else table.url).scheme in ("mqtts", "https")
 
     def read() -> Login:
+        check_files(where, table)
         try:
             context = tls.context(table.ca_file, table.cert_file, table.key_file) if secure else None
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"{where} ca_file, cert_file, key_file: cannot be used ({error})") from None
-        try:
-            return Login(secret(secrets), context)
-        except OSError as error:
-            raise SettingsError(f"{where}: {secrets} cannot be read ({error.strerror})") from None
+        return Login(secret(secrets), context)
 
     return Renewed(where, (secrets, table.ca_file, table.cert_file, table.key_file), read)
 
@@ -170,6 +168,7 @@ def _page_tls(kiosk: Kiosk) -> ssl.SSLContext:
 def _page_context(kiosk: Kiosk) -> ssl.SSLContext:
     """TLS 1.2 or newer."""
     assert kiosk.cert_file
+    check_files("[kiosk]", kiosk)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -342,6 +342,32 @@ def secret(path: Path | None) -> str | None:
     return text
 
 
+def check_files(where: str, table: Cart | Platform | Kiosk) -> None:
+    """What can be said of the files that a table names; `where` names it. Raises SettingsError."""
+    for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
+        if path := getattr(table, key, None):
+            _file(f"{where} {key}", path, secret=key in _SECRETS)
+    for key in ("password_file", "token_file"):
+        try:
+            secret(getattr(table, key, None))
+        except SettingsError as error:
+            raise SettingsError(f"{where} {key}: {error}") from None
+    paired = (table.cert_file is None) == (table.key_file is None)
+    _require(paired, f"{where} cert_file: cert_file and key_file go together")
+
+
+def old_key_file(store: Store) -> Path | None:
+    """The file of the key before, if it is there: only while a change of the key is under way. Raises SettingsError."""
+    try:
+        return store.old_key_file if store.old_key_file and store.old_key_file.stat() else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.EACCES and "CREDENTIALS_DIRECTORY" in os.environ:
+            return None  # systemd has copied all that is in a folder that is closed to us
+        raise SettingsError(f"[store] old_key_file: {store.old_key_file} cannot be read ({error.strerror})") from None
+
+
 def pattern(text: str) -> re.Pattern[str]:
     """What `bands` and `loyalty` say. Raises ValueError.
 
@@ -441,7 +467,7 @@ def _check(s: Settings) -> None:
         _check_cart(s.cart)
     if s.platform:
         _check_url("[platform] url", s.platform.url, "https", "http")
-        _check_files("[platform]", s.platform)
+        check_files("[platform]", s.platform)
     _check_cue(s.cue)
     if s.kiosk:
         _check_kiosk(s.kiosk)
@@ -453,8 +479,8 @@ def _check(s: Settings) -> None:
 
 def _check_keys(store: Store) -> None:
     keys = {"pseudonym_key_file": store.pseudonym_key_file}
-    if store.old_key_file and store.old_key_file.exists():
-        keys["old_key_file"] = store.old_key_file
+    if old := old_key_file(store):
+        keys["old_key_file"] = old
     for name, key in keys.items():
         long_enough = len(_file(f"[store] {name}", key, secret=True)) >= MIN_KEY
         _require(long_enough, f"[store] {name}: {key} holds less than {MIN_KEY} bytes; make a longer key")
@@ -487,6 +513,11 @@ def _check_cart(cart: Cart) -> None:
         for key in own[:2]:
             if getattr(cart, key):
                 _check_listen(f"[cart] {key}", getattr(cart, key))
+                _require(
+                    is_loopback(address(getattr(cart, key))[0]),
+                    f"[cart] {key}: is for this machine only, as the embedded broker has no TLS;"
+                    " mosquitto beside it has, see config/mosquitto",
+                )
         for key in ("username", "password_file", "ca_file", "cert_file", "key_file"):
             _require(
                 getattr(cart, key) is None,
@@ -500,7 +531,7 @@ def _check_cart(cart: Cart) -> None:
     _require(
         cart.password_file is None or cart.username is not None, "[cart] username: is missing beside password_file"
     )
-    _check_files("[cart]", cart)
+    check_files("[cart]", cart)
 
 
 def _check_cue(cue: Cue) -> None:
@@ -536,7 +567,7 @@ def _check_listen(where: str, listen: str) -> None:
 
 def _check_kiosk(kiosk: Kiosk) -> None:
     _check_listen("[kiosk] listen", kiosk.listen)
-    _check_files("[kiosk]", kiosk)
+    check_files("[kiosk]", kiosk)
     open_to_all = not is_loopback(address(kiosk.listen)[0])
     _require(
         not open_to_all or (kiosk.lan and kiosk.secure),
@@ -556,19 +587,6 @@ def _check_remote(remote: Remote, platform: Platform | None) -> None:
     _require(remote.trial >= 1, "[remote] trial: must be at least 1s")
     if importlib.util.find_spec("cryptography") is None:
         raise SettingsError('[remote]: a library is missing; install it with: pip install "cartwire[remote]"')
-
-
-def _check_files(where: str, table: Cart | Platform | Kiosk) -> None:
-    for key in ("password_file", "token_file", "ca_file", "cert_file", "key_file", "apps_file"):
-        if path := getattr(table, key, None):
-            _file(f"{where} {key}", path, secret=key in _SECRETS)
-    for key in ("password_file", "token_file"):
-        try:
-            secret(getattr(table, key, None))
-        except SettingsError as error:
-            raise SettingsError(f"{where} {key}: {error}") from None
-    paired = (table.cert_file is None) == (table.key_file is None)
-    _require(paired, f"{where} cert_file: cert_file and key_file go together")
 
 
 def _file(where: str, path: Path, *, secret: bool = False) -> bytes:

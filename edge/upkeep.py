@@ -37,8 +37,6 @@ class Upkeep:
     adjusted: Callable[[Batch], None]
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is something to erase."""
-    unscrubbed: bool = True
-    """Whether what was erased, also before this start, may still stand in the WAL."""
 
     async def run(self) -> None:
         """Looks for ever."""
@@ -92,8 +90,10 @@ class Upkeep:
     async def _erase(self) -> bool:
         """Blanks what is accepted by now; whether something is left to do."""
         while await (await self.intake.submit(lambda batch: erasure.step(batch.connection, batch.journal.sinks))):
-            self.unscrubbed = True
-        if self.unscrubbed:
-            self.unscrubbed = not (await self.database.scrub() and self._told())
+            pass
+        mark = await (await self.intake.submit(lambda batch: erasure.unscrubbed(batch.connection)))
+        if mark and await self.database.scrub() and self._told():
+            await (await self.intake.submit(lambda batch: erasure.scrubbed(batch.connection, mark)))
+            mark = 0
         left = await (await self.intake.submit(lambda batch: erasure.pending(batch.connection)))
-        return self.unscrubbed or left
+        return left or mark > 0

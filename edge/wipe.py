@@ -12,8 +12,9 @@ def wipe(path: Path) -> None:
     """Overwrites the file and removes it; of what is no file with bytes of its own (a link, a socket) only the name."""
     if path.is_file() and not path.is_symlink():
         with path.open("r+b") as file:
-            for _ in range(0, path.stat().st_size, _PIECE):
-                file.write(bytes(_PIECE))
+            size = path.stat().st_size
+            for done in range(0, size, _PIECE):
+                file.write(bytes(min(_PIECE, size - done)))  # and no more: the disk may be full
             file.flush()
             os.fsync(file.fileno())
     path.unlink()

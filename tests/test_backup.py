@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from edge.backup import backup
 from edge.database import Database
 from peers.gtin import gtin13, padded
 from peers.process import until
-from peers.store import Store, pseudonym
+from peers.store import Store, command, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,18 +99,23 @@ def test_who_was_erased_is_in_no_copy(opened: Callable[..., Store], platform: Pl
     store = opened()
     store.tap(OTHER)
     until(lambda: store.of("customer.identified"), "the tap")
-    until(lambda: (store.data / "erased").exists(), "the daemon to ask for a first copy")
     copy = copied(store, tmp_path / "backup")
-    assert not (store.data / "erased").exists()
     names = (b"c-2", pseudonym("nfc", OTHER).encode())
     assert all(name in copy.read_bytes() for name in names)
     old = tmp_path / "old"
     old.hardlink_to(copy)  # the same bytes under a name that stays
 
+    asked = store.data / "erased"
+    assert not asked.exists()  # a start alone is no reason
+    asked.symlink_to(tmp_path / "no" / "where")  # it cannot be said, until the power goes and comes back
     platform.change("identifier", pseudonym("nfc", OTHER), None)
     platform.change("customer", "c-2", None)
     until(lambda: store.of("customer.erased"), "the erasure", 20)
     until(lambda: not store.status()["sinks"]["platform"]["queued"], "the platform to have all", 20)
+    store.kill()
+    asked.unlink()
+    store.start()
+    until(asked.exists, "the daemon to ask for a copy", 20)
 
     def kept() -> bool:
         if (store.data / "erased").exists():
@@ -118,6 +124,38 @@ def test_who_was_erased_is_in_no_copy(opened: Callable[..., Store], platform: Pl
 
     until(lambda: not kept(), "a copy without them", 30)
     assert not any(old.read_bytes())
+    assert not asked.exists()
+
+
+def test_who_is_erased_while_a_copy_is_made_is_asked_for_again(opened: Callable[..., Store], tmp_path: Path) -> None:
+    """And nobody makes a second copy beside it, which would spoil both."""
+    store, folder = opened(), tmp_path / "backup"
+    asked = store.data / "erased"
+    asked.touch()
+    slowly = ["strace", "-f", "-o", "/dev/null", "-e", "inject=rename:delay_enter=2s:when=1"]
+    with subprocess.Popen([*slowly, *command("backup", store.config), str(folder)]) as copying:
+        until((folder / f"{FILE}.new").exists, "a copy to be begun")
+        with pytest.raises(AssertionError, match="another copy is being made there; wait for it"):
+            store.command("backup", str(folder))
+        asked.touch()
+    assert copying.returncode == 0
+    assert asked.exists()
+    copied(store, folder)
+    assert not asked.exists()
+
+
+def test_a_copy_takes_no_room_that_the_shop_needs(opened: Callable[..., Store], tmp_path: Path) -> None:
+    """On its own disk; what is wanted is twice the reserve, as the shop goes on meanwhile."""
+    store = opened()
+    copy = copied(store, tmp_path / "backup")
+    before = copy.read_bytes()
+    (store.data / "erased").touch()
+    store.store["capacity"], store.store["reserve"] = "9000000GB", "4000000GB"
+    store.configure()
+    with pytest.raises(AssertionError, match=r"no room for a copy: \d+ MB are wanted, \d+ MB are free; the one before"):
+        store.command("backup", str(tmp_path / "backup"))
+    assert copy.read_bytes() == before
+    assert (store.data / "erased").exists()
 
 
 def test_a_copy_that_fails_leaves_the_one_before(opened: Callable[..., Store], tmp_path: Path) -> None:
@@ -167,7 +205,7 @@ def test_what_could_be_taken_back_is_not_done_a_second_time(tmp_path: Path) -> N
             connection.execute("INSERT INTO intent VALUES (?, 0.0, ?, 'kim', x'7b7d')", (action, action))
 
     database.write_now(ask)
-    with closing(sqlite3.connect(backup(tmp_path, tmp_path / "backup"))) as copy:
+    with closing(sqlite3.connect(backup(tmp_path, tmp_path / "backup", 0))) as copy:
         assert copy.execute("SELECT action FROM intent").fetchall() == [("erase",)]
         assert copy.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'restored')").fetchall() == [
             ("restored", '["before",0]')

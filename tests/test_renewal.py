@@ -55,7 +55,7 @@ def all_once(store: Store, platform: Platform, app: App, scans: int) -> None:
 
 
 def test_the_token_changes_while_a_backlog_waits(store: Store, platform: Platform, app: App) -> None:
-    """A new one that is none is reported, and the old one goes on."""
+    """A new one that is none, or that others may read, is reported, and the old one goes on."""
     token = store.folder / "token"
     secret(token, platform.token_file.read_bytes())
     assert store._platform is not None
@@ -73,7 +73,12 @@ def test_the_token_changes_while_a_backlog_waits(store: Store, platform: Platfor
     token.write_text("")
     said = f"{token} is empty or no text; a token or password is one line of UTF-8; what was read before is used on"
     until(lambda: said in store.log.read_text(), store.tail)
+    token.chmod(0o640)
     token.write_text("another token")
+    said = f"{token} is open to other users; chmod 600 {token}; what was read before is used on"
+    until(lambda: said in store.log.read_text(), store.tail)
+    assert store.status()["sinks"]["platform"]["state"] == "refused"
+    token.chmod(0o600)
     all_once(store, platform, app, 6)
     assert "another token" not in store.log.read_text()
 
@@ -135,7 +140,7 @@ def test_certificates_and_authorities_change_while_the_shop_is_open(
 
 
 def test_the_page_shows_its_new_certificate(tmp_path: Path) -> None:
-    """To who comes next; a new one that is none is reported, and the old one goes on."""
+    """To who comes next; a new one that is none, or whose key others may read, is not, and the old one goes on."""
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
     old, new = issued(tmp_path / "old"), issued(tmp_path / "new")
@@ -161,6 +166,9 @@ def test_the_page_shows_its_new_certificate(tmp_path: Path) -> None:
         shown[1].write_text("half a k")
         assert is_shown(old[0])
         copy(new, *shown)
+        shown[1].chmod(0o640)
+        assert is_shown(old[0])
+        shown[1].chmod(0o600)
         assert is_shown(new[0])
         with suppress(ssl.SSLError):
             page.stranger().ask("getSession")

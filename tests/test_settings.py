@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
+import sys
 import tomllib
 from contextlib import closing
 from pathlib import Path
 from pkgutil import iter_modules
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -134,6 +137,11 @@ REPLAY = STORE + "[[driver]]\nkind = 'replay'\npath = 'x'\n"
         *(
             (OWN + f"{key} = 'key'\n", rf"\[cart\] {key}: is not for the embedded broker")
             for key in ("username", "password_file", "ca_file", "cert_file", "key_file")
+        ),
+        *(
+            (OWN + f"{key} = '{listen}'\n", rf"\[cart\] {key}: is for this machine only")
+            for key in ("listen", "websocket")
+            for listen in ("0.0.0.0:1883", "[::]:1883", "192.168.1.2:1883", "till.local:1883")
         ),
         (OTHER.replace("mqtts://b", "mqtts://b/path"), r"\[cart\] broker: must end with the port"),
         (OTHER.replace("mqtts://b", "mqtts://b?x"), r"\[cart\] broker: must not hold \? or #"),
@@ -290,6 +298,50 @@ def test_systemd_has_copies_of_what_lies_in_a_folder(folder: Path, monkeypatch: 
         plan.make(folder / "edge.toml")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(copies))
     assert plan.make(folder / "edge.toml").key == b"k" * 32
+
+
+STRANGER = """
+import os, sys, pathlib
+from edge import plan
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print(plan.make(pathlib.Path(sys.argv[1])).old_key)
+"""
+"""Who may not look into the folder that root has for keys."""
+
+
+def test_a_service_needs_no_older_key(folder: Path) -> None:
+    """With no copy of one, there is none, though it cannot see that itself; without systemd it says so."""
+    with TemporaryDirectory() as reached:
+        base, copies = Path(reached), Path(reached) / "copies"
+        for place, mode in ((base, 0o755), (copies, 0o755), (base / "credentials", 0o000)):
+            place.mkdir(exist_ok=True)
+            place.chmod(mode)
+        (copies / "credentials_pseudonym.key").write_bytes(b"k" * 32)
+        text = STORE.replace('"key"', '"credentials/pseudonym.key"') + 'old_key_file = "credentials/old.key"\n'
+        (base / "edge.toml").write_text(text)
+        command = [sys.executable, "-c", STRANGER, base / "edge.toml"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "CREDENTIALS_DIRECTORY": str(copies)}
+
+        def said(**more: str) -> str:
+            done = subprocess.run(
+                command, env=environment | more, capture_output=True, text=True, timeout=60, check=False
+            )
+            return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+        assert said() == "None"
+        (copies / "credentials_old.key").write_bytes(b"o" * 32)
+        assert said() == repr(b"o" * 32)
+        (base / "key").write_bytes(b"k" * 32)
+        (base / "edge.toml").write_text(STORE + 'old_key_file = "credentials/old.key"\n')
+        if os.getuid() == 0:
+            os.chown(base / "key", 65534, 65534)
+        (base / "key").chmod(0o600)
+        del environment["CREDENTIALS_DIRECTORY"]
+        assert "[store] old_key_file: " in said()
+        assert "cannot be read (Permission denied)" in said()
 
 
 def test_line_ends_and_keys(tmp_path: Path) -> None:
