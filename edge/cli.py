@@ -1,7 +1,7 @@
 """The command `cartwire`: how it is called. What it does is in `edge.commands`, the daemon in `edge.process`.
 
 Errors are one line on standard error: exit 2 for what is wrong with a configuration or a call, 3 if no daemon answers,
-1 for a fault while running.
+1 for a fault while running, 130 for what Ctrl-C has cut short.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from edge.process import run
 from edge.settings import SettingsError
 
 _DATA = Path("/var/lib/cartwire")
+_ENDLESS = (run, do.record, do.events, do.demo, do.sandbox)
+"""What Ctrl-C is the end of."""
+_INTERRUPTED = 130
+"""As shells have it: 128 and the signal's number."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,9 +38,12 @@ def main(argv: list[str] | None = None) -> int:
     except control.NoDaemon as error:
         print(f"cartwire: {error}", file=sys.stderr)
         return 3
-    except (BrokenPipeError, KeyboardInterrupt):
+    except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:
+        sys.stderr.close()
+        return 0 if arguments.command in _ENDLESS else _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("decommission", do.decommission, "wipes keys and data, for a machine that is to go; asks once")
     sub.add_argument("--yes", action="store_true", help="does not ask")
     sub.add_argument(
-        "--backup", type=Path, default=settings.BACKUP, metavar="DIR", help="what is wiped too (%(default)s)"
+        "--backup", type=Path, metavar="DIR", help=f"copies that are wiped too (the package's: {settings.BACKUP})"
     )
     sub = command("rotate-key", do.rotate_key, "replaces the pseudonym key; the one before is tried second until --end")
     sub.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the chain's new key, as the platform has it")

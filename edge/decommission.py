@@ -1,10 +1,12 @@
 """`cartwire decommission`: keys and data are wiped, so that the machine may go elsewhere. The configuration stays.
 
-The keys go last, as files that the configuration names: a call that was cut short can be repeated.
+The keys go last, so a call that was cut short can be repeated. They are what the configuration names, and what lies in
+the folder for keys beside it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge import plan, settings, terminal
@@ -26,21 +28,34 @@ _TEXTS = {
 }
 
 
-def decommission(path: Path, backup: Path, *, sure: bool) -> bool:
-    """Asks once, unless `sure`; whether it was done. Raises CannotStart, SettingsError, NobodyThere, OSError."""
+def decommission(path: Path, backup: Path | None, *, sure: bool) -> bool:
+    """Asks once, unless `sure`; whether it was done. Raises CannotStart, SettingsError, NobodyThere, OSError.
+
+    `backup`: where copies of the database are; None: where the package has them, for the package's configuration.
+    """
     config = settings.read(path)
     texts, store = _TEXTS[terminal.language()], config.store
+    if backup is None and path == settings.DEFAULT:
+        backup = settings.BACKUP
+    also = [backup] if backup and backup.exists() else []
     with plan.locked(path, store.data):
-        secrets = [file for file in settings.secrets(config) if file.exists()]
-        also = f", {backup}" if backup.exists() else ""
-        print(texts["what"].format(store=store.id, gateway=store.gateway, data=store.data, backup=also))
+        secrets = list(dict.fromkeys([*_left(path.absolute().parent), *settings.secrets(config)]))
+        secrets = [file for file in secrets if file.exists()]
+        where = "".join(f", {folder}" for folder in also)
+        print(texts["what"].format(store=store.id, gateway=store.gateway, data=store.data, backup=where))
         print("".join(f"  {file}\n" for file in secrets), end="", flush=True)
         if not sure and terminal.ask(texts["ask"].format(gateway=store.gateway)) != store.gateway:
             print(texts["not"])
             return False
-        for folder in (store.data, backup):
+        for folder in (store.data, *also):
             empty(folder)
         for file in secrets:
             wipe(file)
     print(texts["done"].format(path=path))
     return True
+
+
+def _left(base: Path) -> Iterator[Path]:
+    """Also what no configuration names any more, and what an `init` or `rotate-key` that was cut short has left."""
+    for folder in (base / "credentials", *base.glob(f"{settings.BESIDE}*/credentials")):
+        yield from (file for file in folder.glob("*") if file.is_file())

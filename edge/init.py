@@ -31,21 +31,33 @@ _QUESTIONS = {
         "ko": 'MQTT 브로커 (mqtts://… 또는 "embedded"; 비우면 없음)',
     },
 }
+_FILES = {
+    "key_file": {
+        "en": "File with the chain's pseudonym key (empty: a new key, for the first gateway of a chain)",
+        "ko": "체인의 가명 키 파일 (비우면 새 키: 체인의 첫 게이트웨이일 때)",
+    },
+    "token_file": {
+        "en": "File with this store's token for the platform (empty: none)",
+        "ko": "이 매장의 플랫폼 토큰 파일 (비우면 없음)",
+    },
+}
+"""Asked where there is a platform."""
 _TEXTS = {
     "en": {
         "key new": "A new pseudonym key is in {path}. The platform and all gateways of the chain need the same one.",
+        "key given": "The pseudonym key of the chain is in {path}.",
         "key kept": "The pseudonym key that was in {path} stays.",
         "written": "{path} is written. `cartwire devices` prints the lines for readers and scanners.",
     },
     "ko": {
         "key new": "새 가명 키를 {path}에 만들었습니다. 플랫폼과 체인의 모든 게이트웨이가 같은 키를 써야 합니다.",
+        "key given": "체인의 가명 키를 {path}에 넣었습니다.",
         "key kept": "{path}에 있던 가명 키를 그대로 씁니다.",
         "written": "{path}에 설정을 썼습니다. 리더기와 스캐너를 위한 줄은 `cartwire devices`가 보여 줍니다.",
     },
 }
 _SECRETS = {"key_file": "pseudonym.key", "token_file": "platform.token", "password_file": "broker.password"}
 """Flags that name a file to import, and what it is called then."""
-_BESIDE = ".init-"
 
 
 class CannotInit(Exception):
@@ -57,33 +69,38 @@ def init(arguments: Namespace) -> None:
     config: Path = arguments.config.absolute()
     if config.exists():
         raise CannotInit(f"{config} is there already; edit it, or move it away first")
-    answers = {name: _answer(name, getattr(arguments, name)) for name in _QUESTIONS}
-    secrets = {
-        name: _imported(flag, path) for flag, name in _SECRETS.items() if (path := getattr(arguments, flag)) is not None
-    }
     key = config.parent / "credentials" / "pseudonym.key"
     kept = key.exists()
+    answers = {name: _answer(question, name, getattr(arguments, name)) for name, question in _QUESTIONS.items()}
+    files = {flag: getattr(arguments, flag) for flag in _SECRETS}
+    for flag, question in _FILES.items() if answers["platform"] else ():
+        if files[flag] is None and not (kept and flag == "key_file"):
+            files[flag] = Path(answer).expanduser() if (answer := _answer(question, flag, None)) else None
+    secrets = {_SECRETS[flag]: _imported(flag, path) for flag, path in files.items() if path}
+    given = "pseudonym.key" in secrets
     try:
         secrets.setdefault("pseudonym.key", key.read_bytes() if kept else os.urandom(MIN_KEY))
         config.parent.mkdir(parents=True, exist_ok=True)
         key.parent.mkdir(mode=0o700, exist_ok=True)
-        for left in config.parent.glob(f"{_BESIDE}*"):  # of a call cut short; not wiped: its files may be in place
+        for left in config.parent.glob(
+            f"{settings.BESIDE}*"
+        ):  # of a call cut short; not wiped: its files may be in place
             shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=config.parent, prefix=_BESIDE) as beside:
+        with tempfile.TemporaryDirectory(dir=config.parent, prefix=settings.BESIDE) as beside:
             _write(Path(beside), config, _text(answers, arguments.data, arguments.username, set(secrets)), secrets)
     except OSError as error:
         raise CannotInit(f"{error.filename2 or error.filename}: {error.strerror}; nothing was overwritten") from None
     texts = _TEXTS[terminal.language()]
-    print(texts["key kept" if kept else "key new"].format(path=key))
+    print(texts["key kept" if kept else "key given" if given else "key new"].format(path=key))
     print(texts["written"].format(path=config), flush=True)
 
 
-def _answer(name: str, given: str | None) -> str:
+def _answer(question: dict[str, str], name: str, given: str | None) -> str:
     if given is not None:
         return given
     default = {"gateway": "gw-1", "language": terminal.language(), "timezone": _timezone()}.get(name, "")
     try:
-        return terminal.ask(_QUESTIONS[name][terminal.language()], default)
+        return terminal.ask(question[terminal.language()], default)
     except terminal.NobodyThere:
         if name == "store":
             raise CannotInit("--store is missing, and there is no terminal to ask at") from None
@@ -162,7 +179,8 @@ def _there(place: Path, content: bytes) -> bool:
 
 
 def _keep(path: Path, content: bytes, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), mode)  # whatever the umask: the daemon is another user
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -78,7 +78,9 @@ def locked(path: Path, data: Path) -> Iterator[None]:
     where = f"{path}: [store] data: {data}"
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor, owner = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600), data.stat()
+        if os.geteuid() == 0 != owner.st_uid:  # a command of root's came before the daemon's first start
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
     except OSError as error:
         raise CannotStart(f"{where} cannot be written ({error.strerror}); give it to the user of the daemon") from None
     try:

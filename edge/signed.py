@@ -85,7 +85,8 @@ def make_key(path: Path) -> Path:
     told = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
     for file, text, mode in ((path, own, 0o600), (public, told, 0o644)):
         try:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as made:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
+                os.fchmod(made.fileno(), mode)  # whatever the umask
                 made.write(text)
         except OSError as error:
             raise Refused(f"{file}: {os.strerror(error.errno or 0)}; name a file that is not there yet") from None

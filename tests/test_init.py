@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import tomllib
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ def test_a_gateway_out_of_flags(platform: Platform, broker: Mosquitto, tmp_path:
     links = ("--platform", platform.table["url"], "--token-file", platform.token_file, "--broker", broker.url)
     code, said, errors = call("init", config, *flags, *links, "--key-file", tmp_path / "key")
     assert errors == ""
+    assert f"The pseudonym key of the chain is in {config.parent}/credentials/pseudonym.key." in said
     assert re.search(r"^ok +platform ", said, re.MULTILINE)
     assert re.search(r"^ok +broker ", said, re.MULTILINE)
     assert code == (0 if "BAD" not in said else 1)  # the clock of this machine is as it is
@@ -185,6 +187,39 @@ def test_who_is_asked_reads_their_language(tmp_path: Path) -> None:
         assert written.keys() == {"store", "kiosk"}
 
 
+def test_who_has_the_chains_key_and_a_token_is_asked_for_them(tmp_path: Path) -> None:
+    """Else the first gateway with a platform would have a key that nobody else has, and call everybody a stranger."""
+    secret(tmp_path / "key", KEY)
+    secret(tmp_path / "token", b"tok-1")
+    answers = ["gangnam", "", "", "Asia/Seoul", "https://127.0.0.1:1", ""]
+    for language, said_of_it in (
+        ("ko_KR.UTF-8", "체인의 가명 키를"),
+        ("en_US.UTF-8", "The pseudonym key of the chain is in"),
+    ):
+        config = tmp_path / language / "edge.toml"
+        files = [str(tmp_path / "key"), str(tmp_path / "token")]
+        _, said = typed("init", config, [*answers, *files], language, "--data", tmp_path / "data")
+        assert said_of_it in said
+        assert (config.parent / "credentials/pseudonym.key").read_bytes() == KEY
+        assert tomllib.loads(config.read_text())["platform"]["token_file"] == "credentials/platform.token"
+
+    config = tmp_path / "first" / "edge.toml"
+    _, said = typed("init", config, [*answers, "", ""], "C.UTF-8", "--data", tmp_path / "data")
+    assert "A new pseudonym key is in" in said
+    config = tmp_path / "wrong" / "edge.toml"
+    code, said = typed("init", config, [*answers, str(tmp_path / "no"), ""], "C.UTF-8", "--data", tmp_path / "data")
+    assert (code, config.exists()) == (2, False)
+    assert "--key-file: " in said
+
+
+def test_the_daemon_may_read_what_a_careful_root_writes(tmp_path: Path) -> None:
+    """Whose umask lets nobody else in."""
+    config = tmp_path / "edge.toml"
+    full = [*command("init", config), "--store", "gangnam", "--data", str(tmp_path / "data")]
+    subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False, umask=0o077)
+    assert (mode(config), mode(tmp_path / "credentials/pseudonym.key")) == (0o644, 0o600)
+
+
 def test_who_hangs_up_is_told_so_in_one_line(store: Store, tmp_path: Path) -> None:
     """Ctrl-D, at the first question of each command that asks."""
     new = tmp_path / "edge.toml"
@@ -225,12 +260,44 @@ def test_a_machine_that_goes_takes_nothing_along(opened: Callable[..., Store], t
     old.hardlink_to(before)
     key.hardlink_to(store.folder / "pseudonym.key")
     assert pseudonym("nfc", BAND).encode() in was.read_bytes()
+    left = [  # by a rotation and an `init` that were cut short, by an earlier configuration
+        *(store.folder / "credentials" / name for name in ("pseudonym.key.part", "platform.token")),
+        store.folder / ".init-x1" / "credentials" / "pseudonym.key",
+    ]
+    for number, file in enumerate(left):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        secret(file, KEY)
+        (tmp_path / f"was.{number}").hardlink_to(file)
     code, said = typed("decommission", store.config, ["gw-1"], "en_US.UTF-8", "--backup", backup)
     assert (code, "Wiped." in said) == (0, True)
     assert not any(was.read_bytes())
     assert not any(key.read_bytes())
     assert not any(old.read_bytes())
-    assert not before.exists()
+    assert not any((tmp_path / f"was.{number}").read_bytes().strip(b"\0") for number in range(len(left)))
+    assert not any(file.exists() for file in (before, *left))
     assert list(store.data.iterdir()) == list(backup.iterdir()) == []
     assert not (store.folder / "pseudonym.key").exists()
     assert call("decommission", store.config, "--yes", "--backup", backup)[0] == 0
+
+
+def test_a_command_of_roots_is_not_in_the_daemons_way(store: Store) -> None:
+    """It may come before the daemon's first start, into a folder that is the daemon's already."""
+    if os.geteuid() == 0:
+        os.chown(store.data, 65534, 65534)
+    code, said = typed("decommission", store.config, ["no"], "C.UTF-8")
+    assert (code, "Nothing was wiped." in said) == (1, True)
+    assert (store.data / "lock").stat().st_uid == store.data.stat().st_uid
+
+
+def test_what_is_cut_short_has_not_succeeded(store: Store) -> None:
+    """By Ctrl-C at the question: `cartwire decommission && poweroff` goes no further."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command("decommission", store.config), stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        said = b""
+        while b"gw-1 to go on" not in said and "gw-1를 입력".encode() not in said:
+            said += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    os.close(ours)
+    os.close(theirs)
+    assert (store.folder / "pseudonym.key").exists()

@@ -42,6 +42,7 @@ def installed(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         with step("a technician sets it up"):
             shop.furnish()
             shop.ready()
+            shop.on_time()
             shop.keep()
         yield shop
 

@@ -194,6 +194,10 @@ class Shop:
         """Wait until the daemon has all its devices, its broker and its platform."""
         until(lambda: self.troubles() == [], lambda: f"all is well, but {self.troubles()}", seconds)
 
+    def on_time(self) -> None:
+        """Wait until the network has set its clock, and the daemon knows."""
+        until(lambda: self.status()["clock"]["ok"], "the clock to be right", 180)
+
     def troubles(self) -> list[str]:
         """Return what of it is not well."""
         metrics = self.metrics()

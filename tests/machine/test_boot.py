@@ -38,7 +38,7 @@ def test_what_is_missing_may_come_later(shop: Shop) -> None:
         machine.say("systemctl enable --now mosquitto")
     with step("the network, and with it the clock"):
         machine.cable(plugged=True)
-        until(lambda: shop.status()["clock"]["ok"], "the clock", 3 * PATIENCE)
+        shop.on_time()
     app = shop.app()
     shop.ready(2 * PATIENCE)
     until(lambda: app.cart == gtins(60), lambda: f"the item: {shop.status()}", PATIENCE)

@@ -30,6 +30,7 @@ def test_a_bare_machine_becomes_a_gateway(deb: Path, tmp_path: Path) -> None:
         with step("a technician sets it up"):
             shop.furnish()
             shop.ready(2 * PATIENCE)
+            shop.on_time()
         say("cartwire check", PATIENCE)
         app = shop.app()
         shop.tap(BAND)

@@ -1,7 +1,9 @@
-"""A disk and a database that fail, by the commands as they stand in docs/recover.md."""
+"""What technicians do later, by the commands as they stand in docs; and a disk that fails."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from typing import TYPE_CHECKING
 
@@ -9,11 +11,13 @@ from bands import BAND, gtins
 from machine.image import ROOT
 from machine.progress import step
 from peers.process import until
+from peers.store import pseudonym
 
 if TYPE_CHECKING:
     from machine.shop import Shop
 
 PATIENCE = 90.0
+NEW = "the chain's next key, which has at least 32 bytes"
 
 
 def commands(page: str, head: str) -> list[str]:
@@ -46,6 +50,32 @@ def test_the_copy_takes_the_place_of_a_damaged_database(shop: Shop) -> None:
     until(lambda: app.cart == gtins(70, 71, 72), lambda: f"all three, once, not {app.cart}", PATIENCE)
     until(shop.settled, "all to be told", PATIENCE)
     assert shop.platform.problems() == []
+
+
+def test_a_token_and_the_chains_key_are_changed(shop: Shop) -> None:
+    """The folder of the keys is closed to the service; it sees what systemd copies for it, and that one is gone."""
+    app, say = shop.app(), shop.machine.say
+    say(f'cd /root && cp /media/gateway/token new.token && cp new.token newer.token && printf %s "{NEW}" > new.key')
+    *begin, end, restart = commands("operate.md", "Certificates, tokens, passwords")
+    assert (end, restart) == ("cartwire rotate-key --end", "systemctl restart cartwire")
+    for line in begin:
+        say(f"cd /root && {line}")
+    shop.ready()
+    shop.tap(BAND)  # the feed knows it by the old key alone
+    shop.scan(80)
+    until(lambda: app.cart == gtins(80), "the item", PATIENCE)
+    until(lambda: "[platform]: read anew" in say("journalctl --no-pager -u cartwire"), "the newer token", PATIENCE)
+    renamed = hmac.new(NEW.encode(), f"nfc:{BAND}".encode(), hashlib.sha256).hexdigest()
+    shop.platform.band(renamed, "c-1")
+    shop.platform.change("identifier", pseudonym("nfc", BAND), None)
+    shop.platform.wait_pulled()
+    say(end)
+    say(restart)
+    shop.ready()
+    shop.tap(BAND)
+    shop.scan(81)
+    until(lambda: app.cart == gtins(80, 81), lambda: f"both, not {app.cart}", PATIENCE)
+    assert "Traceback" not in say("journalctl --no-pager -u cartwire")
 
 
 def test_a_data_disk_that_is_not_there(shop: Shop) -> None:
