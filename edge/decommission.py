@@ -39,8 +39,8 @@ def decommission(path: Path, backup: Path | None, *, sure: bool) -> bool:
         backup = settings.BACKUP
     also = [backup] if backup and backup.exists() else []
     with plan.locked(path, store.data):
-        secrets = list(dict.fromkeys([*_left(path.absolute().parent), *settings.secrets(config)]))
-        secrets = [file for file in secrets if file.exists()]
+        named = dict.fromkeys([*_left(path.absolute().parent), *settings.secrets(config)])
+        secrets = [file for file in named if file.exists()]
         where = "".join(f", {folder}" for folder in also)
         print(texts["what"].format(store=store.id, gateway=store.gateway, data=store.data, backup=where))
         print("".join(f"  {file}\n" for file in secrets), end="", flush=True)
@@ -49,7 +49,7 @@ def decommission(path: Path, backup: Path | None, *, sure: bool) -> bool:
             return False
         for folder in (store.data, *also):
             empty(folder)
-        for file in secrets:
+        for file in filter(Path.exists, secrets):  # one may have two names
             wipe(file)
     print(texts["done"].format(path=path))
     return True

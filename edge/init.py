@@ -75,17 +75,15 @@ def init(arguments: Namespace) -> None:
     files = {flag: getattr(arguments, flag) for flag in _SECRETS}
     for flag, question in _FILES.items() if answers["platform"] else ():
         if files[flag] is None and not (kept and flag == "key_file"):
-            files[flag] = Path(answer).expanduser() if (answer := _answer(question, flag, None)) else None
+            files[flag] = Path(answer) if (answer := _answer(question, flag, None)) else None
     secrets = {_SECRETS[flag]: _imported(flag, path) for flag, path in files.items() if path}
     given = "pseudonym.key" in secrets
     try:
         secrets.setdefault("pseudonym.key", key.read_bytes() if kept else os.urandom(MIN_KEY))
         config.parent.mkdir(parents=True, exist_ok=True)
         key.parent.mkdir(mode=0o700, exist_ok=True)
-        for left in config.parent.glob(
-            f"{settings.BESIDE}*"
-        ):  # of a call cut short; not wiped: its files may be in place
-            shutil.rmtree(left)
+        for left in config.parent.glob(f"{settings.BESIDE}*"):  # of a call cut short
+            shutil.rmtree(left)  # not wiped: its files may be in place
         with tempfile.TemporaryDirectory(dir=config.parent, prefix=settings.BESIDE) as beside:
             _write(Path(beside), config, _text(answers, arguments.data, arguments.username, set(secrets)), secrets)
     except OSError as error:

@@ -35,9 +35,9 @@ from edge.ports import Duration, Source
 
 DEFAULT = Path("/etc/cartwire/edge.toml")
 BACKUP = Path("/var/backups/cartwire")
+"""Where the timer keeps its copy of the database."""
 BESIDE = ".init-"
 """How a folder begins in which `cartwire init` makes all, beside the configuration."""
-"""Where the timer keeps its copy of the database."""
 _T = TypeVar("_T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
