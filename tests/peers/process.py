@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from contextlib import ExitStack, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -36,13 +38,38 @@ def free_port(count: int = 1) -> int:
     Below 32768: a client that keeps dialling a dead port of the ephemeral range can end up
     connected to itself, and then nobody can listen there any more.
     """
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
+    own = _slice()
+    for port in random.SystemRandom().sample(range(own, own + _SLICE - count), _SLICE // 2):
         with ExitStack() as probes, suppress(OSError):
+            if port in _given:
+                continue
             for number in range(port, port + count):
                 probes.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            _given.append(port)
             return port
     message = "no free loopback port"
     raise OSError(message)
+
+
+_SLICE = 1000
+_given: deque[int] = deque(maxlen=_SLICE // 4)
+"""Those behind which a server may be down just now."""
+
+
+@cache
+def _slice() -> int:
+    """Where a thousand ports begin that no other process of the tests is given, as long as a dozen run at most."""
+    for start in range(20_000, 32_000, _SLICE):
+        mark = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):
+            mark.bind(f"\0cartwire-tests-{start}")
+            _marks.append(mark)  # until the process ends
+            return start
+        mark.close()
+    return random.SystemRandom().randrange(20_000, 32_000, _SLICE)
+
+
+_marks: list[socket.socket] = []
 
 
 class Child:
