@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge import journal
-from edge.database import FILE, DatabaseError, reader
+from edge.database import FILE, WAL_KEPT, DatabaseError, reader
 from edge.space import ERASED
 from edge.wipe import wipe
 
@@ -31,12 +31,14 @@ def backup(data: Path, folder: Path, reserve: int) -> Path:
 
     `reserve`: bytes that are to stay free for the daemon. Raises DatabaseError, sqlite3.Error, OSError.
     """
-    asked = _asked(data / ERASED)
+    wish = data / ERASED
+    asked = _since(wish)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    renewed = (folder / FILE).exists()  # a first one, before an upgrade say, is not the one that the daemon means
     with _alone(folder):
         made = _made(data, folder, reserve)
-    if asked:
-        _answered(data / ERASED, asked)
+    if renewed and _since(wish) == asked:  # what was erased while it was copied asks again
+        wish.unlink(missing_ok=True)
     return made
 
 
@@ -56,7 +58,10 @@ def _alone(folder: Path) -> Iterator[None]:
 def _made(data: Path, folder: Path, reserve: int) -> Path:
     made, new, old = (folder / f"{FILE}{suffix}" for suffix in ("", ".new", ".old"))
     for left in (*folder.glob(f"{new.name}*"), *folder.glob(old.name)):
-        wipe(left)
+        if made.exists() and left.samefile(made):  # the power went between its two names
+            left.unlink()
+        else:
+            wipe(left)
     _must_fit(data, folder, reserve)
     new.touch(mode=0o600)
     owner = folder.stat()
@@ -78,7 +83,8 @@ def _made(data: Path, folder: Path, reserve: int) -> Path:
 
 def _must_fit(data: Path, folder: Path, reserve: int) -> None:
     """On the daemon's own disk a copy is not to take the room that the daemon needs meanwhile."""
-    size = sum(path.stat().st_size for path in data.glob(f"{FILE}*"))
+    database = data / FILE
+    size = database.stat().st_size + WAL_KEPT if database.exists() else 0
     wanted = size + (2 * reserve if folder.stat().st_dev == data.stat().st_dev else 0)
     disk = os.statvfs(folder)
     if (free := disk.f_bavail * disk.f_frsize) < wanted:
@@ -86,22 +92,12 @@ def _must_fit(data: Path, folder: Path, reserve: int) -> None:
         raise DatabaseError(f"{folder}: no room for a copy: {megabytes}; the one before stays")
 
 
-def _asked(file: Path) -> int:
+def _since(wish: Path) -> int:
     """When the daemon asked for a copy; 0: it has not."""
     try:
-        return file.stat().st_mtime_ns
+        return wish.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def _answered(file: Path, asked: int) -> None:
-    """It need not ask any more; but what was erased while it was copied asks again."""
-    done = file.with_suffix(".done")
-    file.rename(done)
-    if _asked(done) == asked:
-        done.unlink()
-    else:
-        done.rename(file)
 
 
 def _mark(copy: sqlite3.Connection) -> None:

@@ -164,7 +164,10 @@ def _fill(database: Database, pages: Pages) -> tuple[int, int]:
         connection.execute("UPDATE OR REPLACE erasure SET upto = min(upto, ?)", (newest,))
         (kept,) = connection.execute("SELECT max(generation) FROM customer").fetchone()
         generation = meta["generation"] if isinstance(meta.get("generation"), int) else kept or 0
-        numbers = (("generation", generation), ("newest", max(generation, kept or 0)), ("doubted", 1))
+        numbers = (
+            *(("generation", generation), ("newest", max(generation, kept or 0))),
+            *(("doubted", 1), ("unscrubbed", 1)),
+        )
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", numbers)
         searchable.fill(connection)
         salvaged = msgspec.json.encode([previous, max(0, lost)]).decode()

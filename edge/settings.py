@@ -339,6 +339,8 @@ def secret(path: Path | None) -> str | None:
         text = None if path is None else path.read_text("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         text = ""
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({os.strerror(error.errno or 0)})") from None
     if text is not None and (not text or not text.isprintable()):
         raise SettingsError(f"{path} is empty or no text; a token or password is one line of UTF-8")
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,6 +85,9 @@ class Upkeep:
         """Copies of the database are to be made anew; whether that could be said."""
         with suppress(OSError):
             (self.space.data / ERASED).touch(mode=0o600)
+            descriptor = os.open(self.space.data, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(descriptor)
+            os.close(descriptor)
             return True
         return False
 
@@ -92,7 +96,7 @@ class Upkeep:
         while await (await self.intake.submit(lambda batch: erasure.step(batch.connection, batch.journal.sinks))):
             pass
         mark = await (await self.intake.submit(lambda batch: erasure.unscrubbed(batch.connection)))
-        if mark and await self.database.scrub() and self._told():
+        if mark and await self.database.scrub() and await asyncio.to_thread(self._told):
             await (await self.intake.submit(lambda batch: erasure.scrubbed(batch.connection, mark)))
             mark = 0
         left = await (await self.intake.submit(lambda batch: erasure.pending(batch.connection)))

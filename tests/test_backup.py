@@ -131,8 +131,11 @@ def test_who_is_erased_while_a_copy_is_made_is_asked_for_again(opened: Callable[
     """And nobody makes a second copy beside it, which would spoil both."""
     store, folder = opened(), tmp_path / "backup"
     asked = store.data / "erased"
+    copied(store, folder)
     asked.touch()
-    slowly = ["strace", "-f", "-o", "/dev/null", "-e", "inject=rename:delay_enter=2s:when=1"]
+    copied(store, tmp_path / "before")  # an upgrade, say
+    assert asked.exists()
+    slowly = ["strace", "-f", "-o", "/dev/null", "-e", "inject=?rename,?renameat:delay_enter=15s:when=1"]
     with subprocess.Popen([*slowly, *command("backup", store.config), str(folder)]) as copying:
         until((folder / f"{FILE}.new").exists, "a copy to be begun")
         with pytest.raises(AssertionError, match="another copy is being made there; wait for it"):
@@ -149,6 +152,7 @@ def test_a_copy_takes_no_room_that_the_shop_needs(opened: Callable[..., Store], 
     store = opened()
     copy = copied(store, tmp_path / "backup")
     before = copy.read_bytes()
+    copy.with_suffix(".db.old").hardlink_to(copy)  # the power went between its two names
     (store.data / "erased").touch()
     store.store["capacity"], store.store["reserve"] = "9000000GB", "4000000GB"
     store.configure()
