@@ -1,7 +1,8 @@
 """SQLite on disk: one connection writes and checkpoints, one work at a time; every other only reads.
 
-It has a thread of its own, as an SD card may hold a commit up for a second. While commits are quick, those of a reading
-do without: a way to another thread and back takes longer than all the rest of them.
+It has a thread of its own, as an SD card may hold a commit up for a second. While commits are quick, those of readings
+do without: a way to another thread and back takes longer than all the rest of one, and many at once would take twice as
+long, as each call of SQLite would wait for the loop to let go of the interpreter.
 
 WAL with synchronous=FULL: a commit that returned survives a power cut. SQLite before 3.51.3 can corrupt a
 WAL that two connections write or checkpoint at once, hence the single writer.
@@ -87,6 +88,8 @@ class Database:
         self._changed = 0
         self._broken: Broken | None = None
         self._slow_until = 0.0
+        self._took = 0.0
+        """Seconds of the last COMMIT."""
         self._patience = PATIENCE
         self._thread = ThreadPoolExecutor(1, "database")
         self._given: Future[Any] = self._thread.submit(_open, path)
@@ -98,19 +101,33 @@ class Database:
 
         Raises what `work` raises, or `Full`: then nothing was written. `Broken`: nobody knows.
         """
-        if small and self._given.done() and (began := self._instant()) >= self._slow_until:
-            try:
-                return self._transaction(work, patience=0)
-            except InUse:
-                pass  # whoever writes there is not waited for on the loop
-            finally:
-                if (ended := self._instant()) - began > QUICK:
-                    self._slow_until = ended + SLOW
-        return await asyncio.wrap_future(self._give(partial(self._transaction, work)))
+        if small and self._instant() >= self._slow_until and not self._given.done():
+            with suppress(Exception):  # which is for whoever gave the thread that
+                await asyncio.shield(asyncio.wrap_future(self._given))
+        if small and self.quick():
+            with suppress(InUse):  # whoever writes there is not waited for on the loop
+                return self.write_here(work)
+        return await asyncio.wrap_future(self._give(partial(self._write, work)))
+
+    def quick(self) -> bool:
+        """Whether a small transaction may be made in the loop's thread: by `write_here`, which raises InUse besides."""
+        return self._given.done() and self._instant() >= self._slow_until
+
+    def write_here(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """The same on the loop, waiting for no other program; the thread moves the WAL into the file."""
+        self._took = 0.0
+        try:
+            result = self._transaction(work, patience=0)
+        finally:
+            if self._took > QUICK:
+                self._slow_until = self._instant() + SLOW
+        if self._changed >= CHECKPOINT:
+            self._give(self._move)
+        return result
 
     def write_now(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same, waiting for it: at the start and the stop, when no loop runs."""
-        return self._give(partial(self._transaction, work)).result()
+        return self._give(partial(self._write, work)).result()
 
     def reader(self) -> sqlite3.Connection:
         """A new read-only connection, for one thread at a time."""
@@ -131,6 +148,12 @@ class Database:
         self._given = given
         return given
 
+    def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        result = self._transaction(work)
+        if self._changed >= CHECKPOINT:
+            self._move()
+        return result
+
     def _transaction(self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE) -> _T:
         connection = self._writer
         with self._judged():
@@ -139,18 +162,27 @@ class Database:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 result = work(connection)
-                connection.execute("COMMIT")
+                self._commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 self._give_back()
                 raise
         self._changed += connection.total_changes - before
-        if self._changed >= CHECKPOINT:
-            with suppress(Full):  # the WAL has it all; the next commit tries again
-                self._checkpoint("PASSIVE")
-                self._changed = 0
         return result
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        began = self._instant()
+        try:
+            connection.execute("COMMIT")
+        finally:
+            self._took = self._instant() - began
+
+    def _move(self) -> None:
+        """From the WAL into the file."""
+        with suppress(Full):  # the WAL has it all; the next commit tries again
+            self._checkpoint("PASSIVE")
+            self._changed = 0
 
     def _give_back(self) -> None:
         """What a transaction that came to nothing has written stands in the WAL and takes room."""

@@ -2,8 +2,9 @@
 
 Whatever changes what is known is a piece of work on a `Batch`: a reading, a page of the feed, an app's ack.
 If the commit fails the batch is dropped whole, so memory and disk never disagree; and group commit comes
-for free. What nobody waits for rides with the next commit: an app's ack for a quarter of a second, a cursor for
-a second (losing one only repeats). So a scan costs one commit, not three.
+for free. A reading that finds nothing else at work is committed where it is, without a turn of the loop. What nobody
+waits for (an app's ack, a cursor, what the broker took: losing one only repeats) is gathered for a second and has one
+commit, so a shopper does not wait for it either.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from math import inf
 from typing import Any, TypeVar
 
@@ -35,22 +36,23 @@ log = logging.getLogger(__name__)
 
 WAITING = 1000
 """Pieces of work that may wait; then `submit` itself waits."""
-IDLE = 1.0
-"""Seconds after which cursors are written though nothing else is."""
+GATHER = 1.0
+"""Seconds for which what nobody waits for is gathered,"""
+ENOUGH = 10
+"""or until it is so many pieces of work, a broker giving us few acks at a time, and no reading waits."""
 FULL = 1.0
 """Seconds until what the disk did not take is tried again."""
 MARGIN = 1_000_000
 """Bytes above the reserve at which delivered rows begin to go before their time."""
 ROOMY = 16_000_000
-"""Bytes above the reserve, more than LARGEST readings take; then the disk is looked at after so many only, or FULL."""
+"""Bytes above the reserve, more than MANY readings take; then the disk is looked at after so many only, or FULL."""
+MANY = 200
 _MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
 """Kinds of rows with which something may begin to wait for a name, and for its time."""
-PATIENCE = 0.25
-"""Seconds that patient work waits for a commit to ride with."""
-FEW = 10
-"""Small pieces of work that are small together."""
-LARGEST = 200
-"""Pieces of work in one commit, so that the first need not wait long for the last."""
+LARGEST = 50
+"""Pieces of work in one commit, and as many gathered ones: neither is the first to wait long for the last, nor the loop
+for all of them.
+"""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,19 @@ _Entry = tuple[Work[Any], asyncio.Future[Any], bool]
 """The last: whether it is small."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What one transaction is to do. `last`: no reading waits behind it; `noted`: see `Journal.note_wall`."""
+
+    works: list[_Entry]
+    small: bool
+    last: bool
+    now: Moment
+    noted: float
+    cursors: dict[str, int]
+    pushed: dict[bytes, float]
+
+
 @dataclass(slots=True)
 class Commits:
     """How many there were since the start, and how long they took, refused ones included; seconds."""
@@ -168,7 +183,12 @@ class Intake:
         self._cursors: dict[str, int] = {}
         self._pushed: dict[bytes, float] = {}
         self._oldest_held: float | None = None
-        self._full_until = self._kept_at = self._nothing_until = self._roomy_until = -inf
+        self._gathered_at = inf
+        """The instant at which what is gathered is written; inf while there is nothing."""
+        self._rests = False
+        """Whether nothing is at work, and those who waited for the last commit know of it."""
+        self._fault: Exception | None = None
+        self._full_until = self._nothing_until = self._roomy_until = -inf
         self._roomy_for = 0.0
         """Readings for which that is known to hold."""
         self._noted = -inf
@@ -216,11 +236,18 @@ class Intake:
         """Puts `work` in line, waiting only for room; await the result for the commit.
 
         The result raises `Full` if the disk had no room, or `Fault`; then nothing was kept. `small` is what a reading
-        is worth, see `Database.write`. Patient work waits for a commit to ride with, PATIENCE seconds at most.
+        is worth, see `Database.quick`. Patient work is gathered first, see GATHER.
         """
-        await self._room.acquire()
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        (self._patient if patient else self._line).append((work, future, small))
+        entry = work, future, small
+        if small and not patient and self._at_once(entry):
+            return future
+        await self._room.acquire()
+        if patient:
+            self._patient.append(entry)
+            self._gather()
+        else:
+            self._line.append(entry)
         self._stirred.set()
         return future
 
@@ -239,11 +266,19 @@ class Intake:
     def advance(self, sink: str, seq: int) -> None:
         """The sink has everything up to `seq`."""
         self._cursors[sink] = seq
+        self._gather()
 
     def pushed(self, ids: Iterable[bytes]) -> None:
         """The broker took these for the first time now."""
         now = self.journal.elapsed(self.clock.instant())
         self._pushed.update(dict.fromkeys(ids, now))
+        self._gather()
+
+    def _gather(self) -> None:
+        """There is something that nobody waits for."""
+        if self._gathered_at == inf:
+            self._gathered_at = self.clock.instant() + GATHER
+            self._stirred.set()
 
     def cursor(self, sink: str) -> int | None:
         """Where the sink is, if that is not on the disk yet."""
@@ -260,72 +295,107 @@ class Intake:
                 with suppress(Full):  # the sinks will tell the same again
                     self._database.write_now(lambda connection: self._keep(connection, self._cursors, self._pushed))
 
-    async def _next(self) -> list[_Entry]:
-        """All that waits; empty when something is due or cursors have waited long enough."""
-        patience = inf
-        while not self._line:
-            now = self.clock.instant()
-            patience = min(patience, now + PATIENCE) if self._patient else inf
-            idle = now + IDLE if self._cursors or self._pushed else inf
+    async def _next(self) -> _Attempt:
+        """All that waits; nothing when something is due."""
+        while not self._line and len(self._patient) < ENOUGH:
+            wait = min(max(self._next_due(), self._full_until), self._gathered_at) - self.clock.instant()
             self._stirred.clear()
+            self._rests = True
             try:
-                wait = min(max(self._next_due(), self._full_until), patience, idle) - now
                 async with asyncio.timeout(None if wait == inf else max(wait, 0.0)):
                     await self._stirred.wait()
             except TimeoutError:
                 break
-        entries = [*islice(self._line, LARGEST), *self._patient]
-        self._line = deque(islice(self._line, LARGEST, None))
-        self._patient.clear()
+            finally:
+                self._rests = False
+            if self._fault:
+                raise self._fault
+            await asyncio.sleep(0)  # what was committed meanwhile is heard of before the next begins
+        now, entries = self.clock.instant(), _taken(self._line)
+        gathered = now >= self._gathered_at or (not entries and len(self._patient) >= ENOUGH)
+        if gathered:
+            entries += _taken(self._patient)
+            self._gathered_at = now + GATHER if self._patient else inf
         for _ in entries:
             self._room.release()
-        return entries
+        return self._attempt(entries, gathered=gathered)
 
-    async def _commit(self, works: list[_Entry]) -> None:
-        """One transaction; if the disk refuses it, each work alone, as one may be too big where another has room."""
+    def _attempt(self, works: list[_Entry], *, gathered: bool = False) -> _Attempt:
         # Taken here and not in the thread: whatever is read from now on is later than `now`.
-        now, last = self.clock.now(), not self._line
-        small = bool(works) and all(small for *_, small in works)
-        noted = now.wall if now.ok and abs(now.wall - self._noted) > 1 else self._noted
-        cursors = dict(self._cursors) if now.instant - self._kept_at >= IDLE else {}
-        pushed = dict(self._pushed)
+        now = self.clock.now()
+        return _Attempt(
+            works=works,
+            small=bool(works) and all(small for *_, small in works),
+            last=not self._line,
+            now=now,
+            noted=now.wall if now.ok and abs(now.wall - self._noted) > 1 else self._noted,
+            cursors=dict(self._cursors) if gathered else {},
+            pushed=dict(self._pushed) if gathered else {},
+        )
 
-        def transaction(connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
-            left = self._make_room(connection, len(works) if small else inf)
-            room = left > self._space.reserve
-            batch = Batch(connection, self.journal, self._rules, self.floor, now, self.newest, room, self.stays)
-            results = []
-            for work, *_ in works:
-                results.append(work(batch))
-                self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
-            self._settle(batch, last=last)
-            if noted != self._noted:
-                self.journal.note_wall(connection, now)
-            self._keep(connection, cursors, pushed)
-            self._must_fit(connection, left)
-            return batch, results
-
-        self.commits.began = now.instant
+    def _at_once(self, entry: _Entry) -> bool:
+        """Commits one piece of work here and now if nothing else is at work; if that fails it is to be put in line."""
+        if not self._rests or self._line or not self._database.quick():
+            return False
+        attempt = self._attempt([entry])
+        self._rests = False
+        self._stirred.set()
+        self.commits.began = attempt.now.instant
         try:
-            batch, results = await self._database.write(transaction, small=small and len(works) <= FEW)
+            batch, results = self._database.write_here(partial(self._transaction, attempt))
+        except Exception:  # its turn in the line will meet the same
+            return False
+        finally:
+            self.commits.ended(self.clock.instant())
+        try:
+            self._adopt(attempt, batch, results)
+        except Exception as error:  # not whoever reads has this fault
+            self._fault = error
+        return True
+
+    async def _commit(self, attempt: _Attempt) -> None:
+        """One transaction; if the disk refuses it, each work alone, as one may be too big where another has room."""
+        self.commits.began = attempt.now.instant
+        try:
+            batch, results = await self._database.write(partial(self._transaction, attempt), small=attempt.small)
         except Broken:
             raise
         except Exception as error:  # whatever one piece of work does is not to end the others
             self.commits.ended(self.clock.instant())
-            await self._refused(works, error)
+            if self._cursors or self._pushed:
+                self._gather()
+            await self._refused(attempt.works, error)
             return
         self.commits.ended(self.clock.instant())
+        self._adopt(attempt, batch, results)
+
+    def _transaction(self, attempt: _Attempt, connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
+        left = self._make_room(connection, len(attempt.works) if attempt.small else inf)
+        room = left > self._space.reserve
+        batch = Batch(connection, self.journal, self._rules, self.floor, attempt.now, self.newest, room, self.stays)
+        results = []
+        for work, *_ in attempt.works:
+            results.append(work(batch))
+            self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
+        self._settle(batch, last=attempt.last)
+        if attempt.noted != self._noted:
+            self.journal.note_wall(connection, attempt.now)
+        self._keep(connection, attempt.cursors, attempt.pushed)
+        self._must_fit(connection, left)
+        return batch, results
+
+    def _adopt(self, attempt: _Attempt, batch: Batch, results: list[Any]) -> None:
+        """It is on the disk: so it is, and everybody hears of it."""
         self._say(None if batch.room else "the capacity is used up but for the reserve")
-        self._noted = noted
+        self._noted = attempt.noted
         self._dues |= {at: due(spot, self._rules) for at, spot in batch.floor.items() if self.floor.get(at) is not spot}
         self.floor, self.stays = batch.floor, batch.stays
         self.newest = batch.newest
-        self._kept_at = now.instant if cursors else self._kept_at
-        self._cursors = {sink: seq for sink, seq in self._cursors.items() if cursors.get(sink) != seq}
-        self._pushed = {id: at for id, at in self._pushed.items() if id not in pushed}
+        self._cursors = {sink: seq for sink, seq in self._cursors.items() if attempt.cursors.get(sink) != seq}
+        self._pushed = {id: at for id, at in self._pushed.items() if id not in attempt.pushed}
         for tell in self.committed:
             tell(batch.written)
-        for (_, future, _), result in zip(works, results, strict=True):
+        for (_, future, _), result in zip(attempt.works, results, strict=True):
             if not future.done():
                 future.set_result(result)
 
@@ -342,7 +412,7 @@ class Intake:
             works[0][1].set_exception((Full if isinstance(error, Full) else Fault)(str(error)))
         elif len(works) > 1:
             for work in works:
-                await self._commit([work])
+                await self._commit(self._attempt([work]))
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
     def _make_room(self, connection: sqlite3.Connection, readings: float) -> float:
@@ -356,7 +426,7 @@ class Intake:
             return inf
         left = self._space.left(connection)
         if left > self._space.reserve + ROOMY and readings < inf:
-            self._roomy_until, self._roomy_for = now + FULL, LARGEST - readings
+            self._roomy_until, self._roomy_for = now + FULL, MANY - readings
             return inf
         if left > self._space.reserve + MARGIN or now < self._nothing_until:
             return left
@@ -409,6 +479,11 @@ class Intake:
         if pushed:
             marks = [(at, id) for id, at in pushed.items()]
             connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", marks)
+
+
+def _taken(line: deque[_Entry]) -> list[_Entry]:
+    """What the next commit has of it."""
+    return [line.popleft() for _ in range(min(LARGEST, len(line)))]
 
 
 def _not_after(spot: Spot, instant: float) -> Spot:

@@ -19,6 +19,7 @@ from peers.store import pseudonym
 from peers.trace import Call, Traced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SCANS = int(os.environ.get("CARTWIRE_SCANS", "30"))
@@ -66,8 +67,7 @@ def recorded(folder: Path) -> Recording:
         ended.callback(follower.kill)
         shopper = Shopper(store, follower.output)
         shopper.scan(SCANS // 3)
-        platform.kill()
-        shopper.scan(SCANS // 3 + 1)
+        shopper.scan(SCANS // 3 + 1, platform.kill)  # while events gather, so that they are tried once
         until(lambda: _state(store, "platform") == "unavailable", "the store misses the platform")
         shopper.scan(SCANS * 2 // 3)
         until(lambda: _kept(store), "the cursors are on the disk")  # and none of them ahead
@@ -96,12 +96,13 @@ class Shopper:
         self._dice = random.Random(SEED)
         store.tap(BAND)
 
-    def scan(self, until_number: int) -> None:
-        """Scan products up to that number."""
+    def scan(self, until_number: int, then: Callable[[], object] = lambda: None) -> None:
+        """Scan products up to that number; `then` follows each burst at once."""
         while self._scans < until_number:
             for _ in range(min(self._dice.randint(1, BURST), until_number - self._scans)):
                 self._store.scan(self._scans)
                 self._scans += 1
+            then()
             until(lambda: self._shown.read_text().count(ADDED) == self._scans, f"{self._scans} scans shown", 30)
 
 

@@ -422,6 +422,7 @@ def test_what_waits_for_room_is_done_then(shop: World) -> None:
     shop.gateway.disk.full = False
     shop.wait(2.0)
     assert len(rows(shop, "cart.item_removed")) == 1
+    shop.wait(2.0)
     shop.judge.last()
 
 

@@ -231,7 +231,7 @@ class Story(RuleBasedStateMachine):
         if how == "SIGTERM":
             self.world.gateway.stop()
         else:
-            self.world.gateway.writer.death = how
+            self.world.gateway.doom(how)
             self.world.see(*sights)
             self.world.kill()
         self.world.start(down)

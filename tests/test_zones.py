@@ -13,6 +13,7 @@ import pytest
 
 import edge.database
 from edge import salvage
+from edge.intake import GATHER
 from edge.model import Lapse, Sighting
 from model import Boot
 from peers.store import pseudonym
@@ -229,11 +230,12 @@ def test_a_stay_that_is_due_just_as_the_consent_goes(shop: Shop, gone: tuple[str
 
 
 def test_consent_is_asked_for_at_the_write(shop: Shop) -> None:
-    """The change waits for a commit to ride with, and that is the one of the page that takes the consent away."""
+    """While the change is gathered with others a page takes the consent away."""
     shop.near(seconds=2)
     shop.hear()
     assert shop.world.gateway.zones._waiting
     shop.customer(ANN, "cart")
+    shop.wait(GATHER)
     assert not shop.world.gateway.zones._waiting
     assert shop.told == []
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAUSE = 0.01
+PROMPT = ("set_tcp_nodelay true",)
+"""For a mosquitto, as `config/mosquitto` has it: else what follows an answer waits for a TCP acknowledgement."""
 
 
 def say(text: str) -> None:

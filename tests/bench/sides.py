@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bands import BAND, OTHER
 from bench.marks import Marks, now
-from bench.runs import python
+from bench.runs import PROMPT, python
 from bench.subscriber import subscriber
 from conftest import Platform
 from edge.database import PAGE
@@ -151,7 +151,8 @@ class Ours:
     ) -> None:
         """Furnish and start it, with what the platform knows pulled; the shopper c-1 holds all read points."""
         folder.mkdir()
-        self.broker, self.platform = Mosquitto(folder / "mosquitto", keeps=True), Platform(folder / "platform")
+        self.broker = Mosquitto(folder / "mosquitto", keeps=True, more=PROMPT)
+        self.platform = Platform(folder / "platform")
         for part in (self.broker, self.platform):
             stack.callback(part.kill)
             part.start()

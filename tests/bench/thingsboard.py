@@ -16,7 +16,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.marks import Marks
-from bench.runs import ROOT
+from bench.runs import PROMPT, ROOT
 from bench.sides import MARKER
 from bench.subscriber import subscriber
 from peers.brokers import Mosquitto
@@ -47,7 +47,7 @@ class ThingsBoard:
         self.name = f"ThingsBoard's, {storage}"
         self._folder, self._number = folder, 0
         folder.mkdir()
-        broker = Mosquitto(folder / "mosquitto")
+        broker = Mosquitto(folder / "mosquitto", more=PROMPT)
         stack.callback(broker.kill)
         broker.start()
         _platform(stack, broker.port)

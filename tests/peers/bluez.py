@@ -8,6 +8,7 @@ other RSSI, without, which passive scanning is, one that differs by 8 dB.
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -54,7 +55,12 @@ class DBus:
         config = self._folder / "bus.conf"
         config.write_text(_CONFIG.format(socket=self._socket))
         self._child = Child(["dbus-daemon", f"--config-file={config}", "--nofork"], self._folder / "bus.log")
-        until(self._socket.exists, "the bus")
+        until(self._answers, "the bus")
+
+    def _answers(self) -> bool:
+        """The file is there a moment before somebody listens at it."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
 
     def kill(self) -> None:
         """End it as a crash does; its socket goes too."""

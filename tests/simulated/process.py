@@ -74,10 +74,9 @@ class Process:
         self.loop.set_default_executor(Writer(1))
         self.faults: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.faults.append(str(context)))
-        self.database = Database(folder / FILE)
+        self.database = Database(folder / FILE, lambda: 0.0)
         self.disk = Disk(self.database._writer)
         self.database._writer = cast(Any, self.disk)
-        self.database._slow_until = math.inf  # all that is written is the writer's, who may die
         self.writer = cast(Writer, self.database._thread)
         self.reader = self.database.reader()
         clock = Clock(clocks.boot, clocks.at_zero, self.loop.time, clocks.wall, lambda: clocks.ok)
@@ -119,6 +118,10 @@ class Process:
         parts = self.intake, self.zones, *self._forwarders, self._downlink, self.upkeep, self.intents
         self._tasks = [self.loop.create_task(part.run()) for part in parts]
         self.run_to(self.clocks.instant)
+
+    def doom(self, how: str) -> None:
+        """It dies `before` or `after` its next commit, which is the writer's then."""
+        self.writer.death, self.database._slow_until = how, math.inf if how else 0.0
 
     def run_to(self, instant: float) -> None:
         self.loop.run_to(instant)
@@ -169,7 +172,8 @@ class Process:
         self._broker.drop()
         shutil.copytree(self.folder, into, ignore=shutil.ignore_patterns("*-shm"))
         tasks = [*asyncio.all_tasks(self.loop)]  # held, as the loop itself holds them weakly
-        self.disk.full, self.writer.death, self._tasks = False, "", []
+        self.doom("")
+        self.disk.full, self._tasks = False, []
         self._close(tasks)
 
     def _close(self, tasks: list[asyncio.Task[Any]]) -> None:

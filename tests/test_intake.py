@@ -1,0 +1,181 @@
+"""Who is committed when: a reading at once, those that come together together, and what nobody waits for later."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge import journal
+from edge.clock import Clock
+from edge.database import FILE, Database
+from edge.floor import Rules
+from edge.intake import ENOUGH, GATHER, LARGEST, Batch, Fault, Intake
+from edge.model import Row
+from edge.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+
+class Watch:
+    """A time that stands until somebody moves it."""
+
+    instant = 100.0
+
+    def __call__(self) -> float:
+        """Return it."""
+        return self.instant
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """The intake's time."""
+    return Watch()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A new one."""
+    with closing(Database(tmp_path / FILE)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def at_rest(database: Database, watch: Watch) -> AsyncIterator[Intake]:
+    """An intake that works, and has nothing to do."""
+    clock = Clock("boot", 0.0, watch)
+    opened = database.write_now(
+        lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, ["platform"])
+    )
+    intake = Intake(database, clock, opened, Space(database.path.parent, 100_000_000, 1_000_000), Rules(), 86400)
+    intake.restore()
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    try:
+        yield intake
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+        intake.committed.clear()
+
+
+def named(name: str, order: list[str]) -> Callable[[Batch], str]:
+    """Work that writes a row, and notes that it was done."""
+
+    def work(batch: Batch) -> str:
+        batch.write([Row("scan.unclaimed", batch.now, {"read_point": "till-1", "name": name}, live=False)])
+        order.append(name)
+        return name
+
+    return work
+
+
+async def test_a_reading_that_finds_nothing_at_work_is_committed_where_it_is(database: Database, watch: Watch) -> None:
+    async with at_rest(database, watch) as intake:
+        before, told = intake.newest, list[Row]()
+        intake.committed.append(told.extend)
+        kept = await intake.submit(named("one", []), small=True)
+        assert kept.done(), "it waited for a turn of the loop"
+        assert kept.result() == "one"
+        with closing(sqlite3.connect(database.path)) as other:
+            assert other.execute("SELECT max(seq) FROM row").fetchone() == (before + 1,) == (intake.newest,)
+        assert [row.data["name"] for row in told] == ["one"]
+
+
+async def test_those_that_come_together_are_committed_together(database: Database, watch: Watch) -> None:
+    async with at_rest(database, watch) as intake:
+        before = intake.commits.count
+        kept = [await intake.submit(named(str(n), []), small=True) for n in range(10)]
+        assert await asyncio.gather(*kept) == [str(n) for n in range(10)]
+        assert intake.commits.count == before + 2, "the first alone, the others together"
+
+
+async def test_nobody_is_overtaken(database: Database, watch: Watch) -> None:
+    order: list[str] = []
+    async with at_rest(database, watch) as intake:
+        page = await intake.submit(named("page", order))
+        reading = await intake.submit(named("reading", order), small=True)
+        await asyncio.wait((page, reading))
+    assert order == ["page", "reading"]
+
+
+async def test_what_became_of_a_reading_is_known_before_the_next_is_decided(database: Database, watch: Watch) -> None:
+    """Else a tap that was made up for would be made up for twice."""
+    known: list[str] = []
+    seen: list[list[str]] = []
+
+    async def read(name: str) -> None:
+        def work(_: Batch) -> str:
+            seen.append([*known])
+            return name
+
+        kept = await intake.submit(work, small=True)
+        kept.add_done_callback(lambda done: known.append(done.result()))
+        await kept
+
+    async with at_rest(database, watch) as intake:
+        await asyncio.gather(read("one"), read("two"))
+        await read("three")
+    assert seen == [[], ["one"], ["one", "two"]]
+
+
+async def test_a_reading_with_a_fault_is_refused_and_the_next_is_kept(database: Database, watch: Watch) -> None:
+    def faulty(_: Batch) -> None:
+        raise KeyError
+
+    async with at_rest(database, watch) as intake:
+        with pytest.raises(Fault):
+            await (await intake.submit(faulty, small=True))
+        assert await (await intake.submit(named("one", []), small=True)) == "one"
+
+
+async def test_a_fault_of_those_who_are_told_ends_the_intake_and_not_the_driver(
+    database: Database, watch: Watch
+) -> None:
+    def faulty(_: list[Row]) -> None:
+        raise KeyError
+
+    async with at_rest(database, watch) as intake:
+        (running,) = (task for task in asyncio.all_tasks() if "Intake.run" in repr(task))
+        intake.committed.append(faulty)
+        await intake.submit(named("one", []), small=True)
+        await asyncio.wait((running,), timeout=10)
+        assert isinstance(running.exception(), KeyError)
+
+
+async def test_no_reading_carries_what_nobody_waits_for(database: Database, watch: Watch) -> None:
+    order: list[str] = []
+    async with at_rest(database, watch) as intake:
+        acks = [await intake.submit(named("ack", order), small=True, patient=True) for _ in range(ENOUGH - 1)]
+        intake.advance("platform", 1)
+        assert (await intake.submit(named("scan", order), small=True)).done()
+        await asyncio.sleep(0)
+        assert order == ["scan"]
+        assert intake.cursor("platform") == 1
+        watch.instant += GATHER
+        await (await intake.submit(named("scan", order), small=True))
+        await asyncio.wait(acks)
+        assert order == ["scan", "scan", *["ack"] * (ENOUGH - 1)]
+        assert intake.cursor("platform") is None, "it is on the disk, with them"
+        for _ in range(ENOUGH):
+            last = await intake.submit(named("ack", order), small=True, patient=True)
+        await last
+        assert len(order) == 2 * ENOUGH + 1, "so many do not wait, as the broker may not give us more"
+
+
+async def test_in_a_rush_the_acks_wait_for_the_readings_a_second_at_most(database: Database, watch: Watch) -> None:
+    order: list[str] = []
+    async with at_rest(database, watch) as intake:
+        acks = [await intake.submit(named("ack", order), small=True, patient=True) for _ in range(3 * LARGEST)]
+        scans = [await intake.submit(named("scan", order)) for _ in range(4 * LARGEST)]
+        await asyncio.wait(scans[:LARGEST])
+        assert "ack" not in order
+        watch.instant += GATHER
+        await asyncio.wait((*scans, *acks))
+    rush = "".join(name[0] for name in order).rstrip("a")
+    assert rush.count("a") == LARGEST, "what is due rides with them, and no more"
