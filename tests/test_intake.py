@@ -13,7 +13,7 @@ from edge import journal
 from edge.clock import Clock
 from edge.database import FILE, Database
 from edge.floor import Rules
-from edge.intake import ENOUGH, GATHER, LARGEST, Batch, Fault, Intake
+from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, Batch, Fault, Intake
 from edge.model import Row
 from edge.space import Space
 
@@ -157,15 +157,22 @@ async def test_no_reading_carries_what_nobody_waits_for(database: Database, watc
         await asyncio.sleep(0)
         assert order == ["scan"]
         assert intake.cursor("platform") == 1
-        watch.instant += GATHER
+        watch.instant += GATHER - 1.1 * RIDE
+        await (await intake.submit(named("scan", order), small=True))
+        assert order == ["scan", "scan"]
+        for _ in range(3):
+            await asyncio.sleep(0)  # nothing is at work any more
+        watch.instant += 0.2 * RIDE
+        count = intake.commits.count
         await (await intake.submit(named("scan", order), small=True))
         await asyncio.wait(acks)
-        assert order == ["scan", "scan", *["ack"] * (ENOUGH - 1)]
+        assert order == ["scan", "scan", "scan", *["ack"] * (ENOUGH - 1)]
+        assert intake.commits.count == count + 1, "the last took them along"
         assert intake.cursor("platform") is None, "it is on the disk, with them"
         for _ in range(ENOUGH):
             last = await intake.submit(named("ack", order), small=True, patient=True)
         await last
-        assert len(order) == 2 * ENOUGH + 1, "so many do not wait, as the broker may not give us more"
+        assert len(order) == 2 * ENOUGH + 2, "so many do not wait, as the broker may not give us more"
 
 
 async def test_in_a_rush_the_acks_wait_for_the_readings_a_second_at_most(database: Database, watch: Watch) -> None:
