@@ -48,7 +48,7 @@ CHECKED = 32_000_000
 PATIENCE = 5000
 """Milliseconds to wait for another program that writes."""
 QUICK = 0.05
-"""Seconds that a commit may hold the event loop up."""
+"""Seconds that a COMMIT may hold the event loop up."""
 SLOW = 60.0
 """Seconds for which the thread has all commits after one that took longer."""
 SHRINK = 2000
@@ -102,8 +102,9 @@ class Database:
         Raises what `work` raises, or `Full`: then nothing was written. `Broken`: nobody knows.
         """
         if small and self._instant() >= self._slow_until and not self._given.done():
-            with suppress(Exception):  # which is for whoever gave the thread that
-                await asyncio.shield(asyncio.wrap_future(self._given))
+            over = asyncio.wrap_future(self._given)
+            over.add_done_callback(lambda done: done.cancelled() or done.exception())  # is for whoever gave it
+            await asyncio.wait((over,))
         if small and self.quick():
             with suppress(InUse):  # whoever writes there is not waited for on the loop
                 return self.write_here(work)
@@ -118,6 +119,9 @@ class Database:
         self._took = 0.0
         try:
             result = self._transaction(work, patience=0)
+        except BaseException:
+            self._give(self._give_back)
+            raise
         finally:
             if self._took > QUICK:
                 self._slow_until = self._instant() + SLOW
@@ -141,7 +145,7 @@ class Database:
 
     async def scrub(self) -> bool:
         """Empties the WAL, in which erased content may still stand. False if a reader was in the way."""
-        return await asyncio.wrap_future(self._give(partial(self._checkpoint, "TRUNCATE")))
+        return await asyncio.shield(asyncio.wrap_future(self._give(partial(self._checkpoint, "TRUNCATE"))))
 
     def _give(self, call: Callable[[], _T]) -> Future[_T]:
         given = self._thread.submit(call)
@@ -149,7 +153,11 @@ class Database:
         return given
 
     def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        result = self._transaction(work)
+        try:
+            result = self._transaction(work)
+        except BaseException:
+            self._give_back()
+            raise
         if self._changed >= CHECKPOINT:
             self._move()
         return result
@@ -166,7 +174,6 @@ class Database:
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                self._give_back()
                 raise
         self._changed += connection.total_changes - before
         return result

@@ -3,8 +3,8 @@
 Whatever changes what is known is a piece of work on a `Batch`: a reading, a page of the feed, an app's ack.
 If the commit fails the batch is dropped whole, so memory and disk never disagree; and group commit comes
 for free. A reading that finds nothing else at work is committed where it is, without a turn of the loop. What nobody
-waits for (an app's ack, a cursor, what the broker took: losing one only repeats) is gathered for a second and has one
-commit, so that hardly a shopper waits for it either.
+waits for (an app's ack, a cursor, what the broker took: losing one only repeats) is gathered for a second, and goes
+with a reading that comes towards its end or else alone: so most shoppers do not wait for it either.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from math import inf
 from typing import Any, TypeVar
 
@@ -38,6 +39,8 @@ WAITING = 1000
 """Pieces of work that may wait; then `submit` itself waits."""
 GATHER = 1.0
 """Seconds for which what nobody waits for is gathered,"""
+MARKS = 500
+"""Of what the broker took, in one commit."""
 RIDE = 0.25
 """or so much less if a reading comes, which spares the disk a commit,"""
 ENOUGH = 10
@@ -52,8 +55,8 @@ MANY = 200
 _MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
 """Kinds of rows with which something may begin to wait for a name, and for its time."""
 LARGEST = 50
-"""Pieces of work in one commit, and as many gathered ones: neither is the first to wait long for the last, nor the loop
-for all of them.
+"""Pieces of work in one commit, and as many gathered ones: the first is not to wait long for the last, nor the loop for
+all of them.
 """
 
 
@@ -235,7 +238,7 @@ class Intake:
         return replace(spot, session=replace(session, pseudonym=pseudonym)) if pseudonym else None
 
     async def submit(self, work: Work[_T], *, small: bool = False, patient: bool = False) -> asyncio.Future[_T]:
-        """Puts `work` in line, waiting only for room; await the result for the commit.
+        """Does `work` at once, or puts it in line, waiting only for room; await the result for the commit.
 
         The result raises `Full` if the disk had no room, or `Fault`; then nothing was kept. `small` is what a reading
         is worth, see `Database.quick`. Patient work is gathered first, see GATHER.
@@ -250,7 +253,8 @@ class Intake:
             self._gather()
         else:
             self._line.append(entry)
-        self._stirred.set()
+        if not patient or len(self._patient) >= ENOUGH:
+            self._stirred.set()
         return future
 
     async def insist(self, work: Work[object]) -> bool:
@@ -306,42 +310,44 @@ class Intake:
         while not self._line and len(self._patient) < ENOUGH:
             wait = min(max(self._next_due(), self._full_until), self._gathered_at) - self.clock.instant()
             self._stirred.clear()
-            self._rests = True
+            self._rests, falls = True, False
             try:
                 async with asyncio.timeout(None if wait == inf else max(wait, 0.0)):
                     await self._stirred.wait()
             except TimeoutError:
-                break
+                falls = True
             finally:
                 self._rests = False
             if self._fault:
                 raise self._fault
             await asyncio.sleep(0)  # what was committed meanwhile is heard of before the next begins
+            if falls:
+                break
         now, entries = self.clock.instant(), _taken(self._line)
         gathered = now >= self._gathered_at or (self._ride() if entries else len(self._patient) >= ENOUGH)
         if gathered:
             entries += _taken(self._patient)
-            self._gathered_at = now + GATHER if self._patient else inf
+            self._gathered_at = now + GATHER if self._patient or len(self._pushed) > MARKS else inf
         for _ in entries:
             self._room.release()
         return self._attempt(entries, gathered=gathered)
 
-    def _attempt(self, works: list[_Entry], *, gathered: bool = False) -> _Attempt:
+    def _attempt(self, works: list[_Entry], *, gathered: bool = False, last: bool = True) -> _Attempt:
         # Taken here and not in the thread: whatever is read from now on is later than `now`.
         now = self.clock.now()
         return _Attempt(
             works=works,
             small=bool(works) and all(small for *_, small in works),
-            last=not self._line,
+            last=last and not self._line,
             now=now,
             noted=now.wall if now.ok and abs(now.wall - self._noted) > 1 else self._noted,
             cursors=dict(self._cursors) if gathered else {},
-            pushed=dict(self._pushed) if gathered else {},
+            pushed=dict(islice(self._pushed.items(), MARKS)) if gathered else {},
         )
 
     def _at_once(self, entry: _Entry) -> bool:
         """Commits one piece of work here and now if nothing else is at work; if that fails it is to be put in line."""
-        if not self._rests or self._line or self._ride() or not self._database.quick():
+        if not self._rests or self._line or self._ride() or self.trouble or not self._database.quick():
             return False
         attempt = self._attempt([entry])
         self._rests = False
@@ -379,6 +385,7 @@ class Intake:
         left = self._make_room(connection, len(attempt.works) if attempt.small else inf)
         room = left > self._space.reserve
         batch = Batch(connection, self.journal, self._rules, self.floor, attempt.now, self.newest, room, self.stays)
+        self._keep(connection, attempt.cursors, attempt.pushed)  # first: what a forwarder itself writes is newer
         results = []
         for work, *_ in attempt.works:
             results.append(work(batch))
@@ -386,7 +393,6 @@ class Intake:
         self._settle(batch, last=attempt.last)
         if attempt.noted != self._noted:
             self.journal.note_wall(connection, attempt.now)
-        self._keep(connection, attempt.cursors, attempt.pushed)
         self._must_fit(connection, left)
         return batch, results
 
@@ -418,7 +424,7 @@ class Intake:
             works[0][1].set_exception((Full if isinstance(error, Full) else Fault)(str(error)))
         elif len(works) > 1:
             for work in works:
-                await self._commit(self._attempt([work]))
+                await self._commit(self._attempt([work], last=work is works[-1]))
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
     def _make_room(self, connection: sqlite3.Connection, readings: float) -> float:

@@ -58,7 +58,7 @@ class Reception:
         self._reader = reader
 
     async def emit(self, reading: Reading) -> None:
-        """Takes a reading; returns when it is in line. No sighting is counted."""
+        """Takes a reading; returns when it is in line, or done. No sighting is counted."""
         at = reading.read_point
         if isinstance(reading, Ready):
             return

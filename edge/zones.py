@@ -141,7 +141,8 @@ class Zones:
         read_points = {change.to for change in changes} | {change.stay.read_point for change in changes if change.stay}
         recorded = not self._intake.own_time.isdisjoint(read_points)
         with suppress(Full):
-            await (await self._intake.submit(partial(_write, changes=changes), patient=not recorded))
+            patient = not recorded and len(changes) < MOST
+            await (await self._intake.submit(partial(_write, changes=changes), small=True, patient=patient))
         for change in changes:
             del self._waiting[change.customer]
             if track := self._tracks.get(change.customer):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import uuid
 from collections import deque
@@ -275,6 +276,8 @@ class Cart:
             with suppress(Unavailable):  # `deliver` will meet the same
                 for push in pushes:
                     self._ahead[push.seq] = self._publish(connection, push)
+            if pushes:
+                os.sched_yield()  # a broker on this machine that woke on this processor goes first, then the rest here
 
     def _from_memory(self) -> list[Push]:
         """The next window of new pushes, if it need not be asked of the database; first of all what is under way."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -131,7 +130,6 @@ class Connection:
             raise self.lost.result()
         info = self._client.publish(topic, payload, qos=1, retain=retain, properties=cast(Any, properties))
         self.flush()
-        os.sched_yield()  # a broker on this machine that woke on this processor goes first, then what we do besides
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise Unavailable(f"the broker is gone: {paho.error_string(info.rc)}")
         return self._expect(info.mid)

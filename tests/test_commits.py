@@ -96,6 +96,24 @@ async def test_what_the_thread_has_begun_is_not_overtaken(database: Database, wa
     assert await committer(database, watch) == get_ident()
 
 
+async def test_a_scrub_that_nobody_wants_any_more_takes_no_reading_with_it(database: Database) -> None:
+    held = Event()
+    page = asyncio.create_task(database.write(lambda _: held.wait(10)))
+    await asyncio.sleep(0)
+    scrub = asyncio.create_task(database.scrub())
+    await asyncio.sleep(0)
+    reading = asyncio.create_task(database.write(lambda _: "kept", small=True))
+    await asyncio.sleep(0)
+    scrub.cancel()
+    await asyncio.wait((scrub,))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not reading.done()
+    held.set()
+    assert await reading == "kept"
+    assert await page
+
+
 async def test_the_loop_does_not_wait_for_another_program(database: Database, watch: Watch) -> None:
     """A technician with sqlite3, say."""
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:

@@ -12,9 +12,10 @@ import pytest
 from edge import journal
 from edge.clock import Clock
 from edge.database import FILE, Database
-from edge.floor import Rules
+from edge.floor import Rules, Scanned, Tapped
+from edge.identity import uuid7
 from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, Batch, Fault, Intake
-from edge.model import Row
+from edge.model import Customer, Item, Row
 from edge.space import Space
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ async def at_rest(database: Database, watch: Watch) -> AsyncIterator[Intake]:
         running.cancel()
         await asyncio.wait((running,))
         intake.committed.clear()
+
+
+ANN = Customer("c-1", "k-1", None, frozenset({"cart"}))
+SESSION = Rules().session
+
+
+def tap(batch: Batch) -> None:
+    """Ann taps."""
+    batch.happen(Tapped(uuid7(), batch.now, "till-1", "nfc", ANN))
+
+
+async def turns() -> None:
+    """Let the loop get round until nothing is at work."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def named(name: str, order: list[str]) -> Callable[[Batch], str]:
@@ -124,6 +140,84 @@ async def test_what_became_of_a_reading_is_known_before_the_next_is_decided(data
     assert seen == [[], ["one"], ["one", "two"]]
 
 
+async def test_so_it_is_when_something_falls_due_at_that_moment(database: Database, watch: Watch) -> None:
+    """Timer and driver come in the same turn of the loop, the driver first."""
+    known: list[str] = []
+    seen = asyncio.get_running_loop().create_future()
+
+    async def two() -> None:
+        kept = await intake.submit(lambda _: "one", small=True)
+        kept.add_done_callback(lambda done: known.append(done.result()))
+        await (await intake.submit(lambda _: seen.set_result([*known]), small=True))
+
+    async with at_rest(database, watch) as intake:
+        await (await intake.submit(tap))
+        watch.instant += SESSION - 0.05
+        await intake.submit(lambda _: None, small=True)
+        await turns()
+        loop, tasks = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+        due = max(timer.when() for timer in vars(loop)["_scheduled"] if not timer.cancelled())
+        loop.call_at(due - 1e-6, lambda: tasks.append(loop.create_task(two())))
+        async with asyncio.timeout(10):
+            assert await seen == ["one"]
+        await tasks[0]
+
+
+async def test_readings_that_are_tried_one_by_one_still_come_before_what_falls_due(
+    database: Database, watch: Watch
+) -> None:
+    """For a fault in another; the session was open when the scan was made."""
+    rows = list[Row]()
+    item = Item("08801234567893", "EAN13")
+
+    def faulty(_: Batch) -> None:
+        raise KeyError
+
+    async with at_rest(database, watch) as intake:
+        intake.committed.append(rows.extend)
+        await (await intake.submit(tap))
+        watch.instant += SESSION - 1
+        made = intake.clock.now()
+        watch.instant += 2
+
+        def scan(batch: Batch) -> None:
+            batch.lapse("till-1", made)
+            batch.happen(Scanned(uuid7(), made, "till-1", item, ANN))
+
+        kept = [await intake.submit(work) for work in (lambda _: None, faulty, scan)]
+        await asyncio.wait(kept)
+    assert [row.kind for row in rows] == ["customer.identified", "cart.item_added"]
+
+
+async def test_what_a_forwarder_writes_of_its_cursor_is_newer_than_what_is_gathered(
+    database: Database, watch: Watch
+) -> None:
+    """Else what is put aside would be sent again after a kill."""
+
+    def put_aside(batch: Batch) -> None:
+        batch.connection.execute("INSERT OR REPLACE INTO cursor VALUES ('platform', 10)")
+
+    async with at_rest(database, watch) as intake:
+        intake.advance("platform", 5)
+        watch.instant += GATHER
+        await (await intake.submit(put_aside))
+        with closing(sqlite3.connect(database.path)) as other:
+            assert other.execute("SELECT seq FROM cursor").fetchall() == [(10,)]
+        assert intake.cursor("platform") is None
+
+
+async def test_a_reading_waits_in_line_for_another_program(database: Database, watch: Watch) -> None:
+    async with at_rest(database, watch) as intake:
+        with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            kept = await intake.submit(named("one", []), small=True)
+            await turns()
+            assert not kept.done()
+            other.execute("COMMIT")
+        async with asyncio.timeout(10):
+            assert await kept == "one"
+
+
 async def test_a_reading_with_a_fault_is_refused_and_the_next_is_kept(database: Database, watch: Watch) -> None:
     def faulty(_: Batch) -> None:
         raise KeyError
@@ -160,8 +254,7 @@ async def test_no_reading_carries_what_nobody_waits_for(database: Database, watc
         watch.instant += GATHER - 1.1 * RIDE
         await (await intake.submit(named("scan", order), small=True))
         assert order == ["scan", "scan"]
-        for _ in range(3):
-            await asyncio.sleep(0)  # nothing is at work any more
+        await turns()
         watch.instant += 0.2 * RIDE
         count = intake.commits.count
         await (await intake.submit(named("scan", order), small=True))
