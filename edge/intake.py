@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 WAITING = 1000
-"""Pieces of work that may wait; then `submit` itself waits."""
+"""Pieces of work that may wait in a line; then `submit` itself waits."""
 GATHER = 1.0
 """Seconds for which what nobody waits for is gathered,"""
 MARKS = 500
@@ -119,6 +119,28 @@ _Entry = tuple[Work[Any], asyncio.Future[Any], bool]
 """The last: whether it is small."""
 
 
+class _Line:
+    """Work that waits, WAITING pieces at most."""
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry] = deque()
+        self._room = asyncio.Semaphore(WAITING)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    async def put(self, entry: _Entry) -> None:
+        await self._room.acquire()
+        self._entries.append(entry)
+
+    def take(self) -> list[_Entry]:
+        """What the next commit has of it."""
+        taken = [self._entries.popleft() for _ in range(min(LARGEST, len(self)))]
+        for _ in taken:
+            self._room.release()
+        return taken
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """What one transaction is to do. `last`: no reading waits behind it; `noted`: see `Journal.note_wall`."""
@@ -181,9 +203,8 @@ class Intake:
         self._late = late
         self._expire = expire
         self.own_time: set[str] = set()
-        self._line: deque[_Entry] = deque()
-        self._patient: deque[_Entry] = deque()
-        self._room = asyncio.Semaphore(WAITING)
+        self._line = _Line()
+        self._patient = _Line()
         self._stirred = asyncio.Event()
         self._cursors: dict[str, int] = {}
         self._pushed: dict[bytes, float] = {}
@@ -247,12 +268,9 @@ class Intake:
         entry = work, future, small
         if small and not patient and self._at_once(entry):
             return future
-        await self._room.acquire()
+        await (self._patient if patient else self._line).put(entry)
         if patient:
-            self._patient.append(entry)
             self._gather()
-        else:
-            self._line.append(entry)
         if not patient or len(self._patient) >= ENOUGH:
             self._stirred.set()
         return future
@@ -323,13 +341,11 @@ class Intake:
             await asyncio.sleep(0)  # what was committed meanwhile is heard of before the next begins
             if falls:
                 break
-        now, entries = self.clock.instant(), _taken(self._line)
+        now, entries = self.clock.instant(), self._line.take()
         gathered = now >= self._gathered_at or (self._ride() if entries else len(self._patient) >= ENOUGH)
         if gathered:
-            entries += _taken(self._patient)
+            entries += self._patient.take()
             self._gathered_at = now + GATHER if self._patient or len(self._pushed) > MARKS else inf
-        for _ in entries:
-            self._room.release()
         return self._attempt(entries, gathered=gathered)
 
     def _attempt(self, works: list[_Entry], *, gathered: bool = False, last: bool = True) -> _Attempt:
@@ -404,7 +420,8 @@ class Intake:
         self.floor, self.stays = batch.floor, batch.stays
         self.newest = batch.newest
         self._cursors = {sink: seq for sink, seq in self._cursors.items() if attempt.cursors.get(sink) != seq}
-        self._pushed = {id: at for id, at in self._pushed.items() if id not in attempt.pushed}
+        for id in attempt.pushed:
+            del self._pushed[id]
         for tell in self.committed:
             tell(batch.written)
         for (_, future, _), result in zip(attempt.works, results, strict=True):
@@ -491,11 +508,6 @@ class Intake:
         if pushed:
             marks = [(at, id) for id, at in pushed.items()]
             connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", marks)
-
-
-def _taken(line: deque[_Entry]) -> list[_Entry]:
-    """What the next commit has of it."""
-    return [line.popleft() for _ in range(min(LARGEST, len(line)))]
 
 
 def _not_after(spot: Spot, instant: float) -> Spot:

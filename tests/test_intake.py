@@ -14,7 +14,7 @@ from edge.clock import Clock
 from edge.database import FILE, Database
 from edge.floor import Rules, Scanned, Tapped
 from edge.identity import uuid7
-from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, Batch, Fault, Intake
+from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, WAITING, Batch, Fault, Intake
 from edge.model import Customer, Item, Row
 from edge.space import Space
 
@@ -271,7 +271,7 @@ async def test_no_reading_carries_what_nobody_waits_for(database: Database, watc
 async def test_in_a_rush_the_acks_wait_for_the_readings_a_second_at_most(database: Database, watch: Watch) -> None:
     order: list[str] = []
     async with at_rest(database, watch) as intake:
-        acks = [await intake.submit(named("ack", order), small=True, patient=True) for _ in range(3 * LARGEST)]
+        acks = [await intake.submit(named("ack", order), small=True, patient=True) for _ in range(WAITING)]
         scans = [await intake.submit(named("scan", order)) for _ in range(4 * LARGEST)]
         await asyncio.wait(scans[:LARGEST])
         assert "ack" not in order
