@@ -76,7 +76,7 @@ machine-%.py:
 test-powercut: machine-image
 	CARTWIRE_CUTS=20 $(MACHINE) tests/machine/test_power.py
 
-# A quarter of an hour on a machine that does nothing else; the table and its plots are in dist/bench. BENCH="latency growth":
+# Ten minutes on a machine that does nothing else; the table and its plots are in dist/bench. BENCH="latency growth":
 # these sections alone; BENCH=--quick: each in seconds, while the bench is worked on; BENCH=--markdown: the last table.
 bench: .venv/ready
 	cd tests && ../.venv/bin/python -m bench $(BENCH)
