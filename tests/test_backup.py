@@ -122,7 +122,7 @@ def test_who_was_erased_is_in_no_copy(opened: Callable[..., Store], platform: Pl
             copied(store, tmp_path / "backup")
         return any(name in copy.read_bytes() for name in names)
 
-    until(lambda: not kept(), "a copy without them", 30)
+    until(lambda: not kept(), "a copy without them", 90)
     assert not any(old.read_bytes())
     assert not asked.exists()
 
