@@ -39,12 +39,12 @@ WAITING = 1000
 """Pieces of work that may wait in a line; then `submit` itself waits."""
 GATHER = 1.0
 """Seconds for which what nobody waits for is gathered,"""
-MARKS = 500
-"""Of what the broker took, in one commit."""
 RIDE = 0.25
 """or so much less if a reading comes, which spares the disk a commit,"""
 ENOUGH = 10
 """or until it is so many pieces of work, a broker giving us few acks at a time, and no reading waits."""
+MARKS = 500
+"""Pushes that are noted as taken by the broker, in one commit."""
 FULL = 1.0
 """Seconds until what the disk did not take is tried again."""
 MARGIN = 1_000_000

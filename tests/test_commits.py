@@ -11,25 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.database import FILE, PATIENCE, QUICK, SLOW, Database
+from watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-class Watch:
-    """A time that stands until somebody moves it."""
-
-    def __init__(self) -> None:
-        self.instant = 100.0
-
-    def __call__(self) -> float:
-        """Return it."""
-        return self.instant
-
-    def pass_(self, seconds: float) -> None:
-        """Move it on."""
-        self.instant += seconds
 
 
 @pytest.fixture
@@ -48,9 +34,12 @@ def database(tmp_path: Path, watch: Watch) -> Iterator[Database]:
 async def committer(database: Database, watch: Watch, *, small: bool = True, takes: float = 0.0) -> int:
     """The thread in which a commit that `takes` so long is made."""
 
+    def passes(statement: str) -> None:
+        watch.instant += takes if statement == "COMMIT" else 0.0
+
     def work(connection: sqlite3.Connection) -> int:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('test', 1)")
-        connection.set_trace_callback(lambda statement: watch.pass_(takes if statement == "COMMIT" else 0.0))
+        connection.set_trace_callback(passes)
         return get_ident()
 
     return await database.write(work, small=small)
@@ -68,7 +57,7 @@ async def test_a_slow_commit_gives_the_next_ones_to_the_thread_for_a_minute(data
     assert await committer(database, watch, takes=1.1 * QUICK) == here
     for _ in range(10):
         assert await committer(database, watch, takes=0.09 * SLOW) != here
-    watch.pass_(0.2 * SLOW)
+    watch.instant += 0.2 * SLOW
     assert await committer(database, watch) == here
 
 

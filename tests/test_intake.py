@@ -17,20 +17,11 @@ from edge.identity import uuid7
 from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, WAITING, Batch, Fault, Intake
 from edge.model import Customer, Item, Row
 from edge.space import Space
+from watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
-
-
-class Watch:
-    """A time that stands until somebody moves it."""
-
-    instant = 100.0
-
-    def __call__(self) -> float:
-        """Return it."""
-        return self.instant
 
 
 @pytest.fixture
