@@ -228,12 +228,15 @@ def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, he
     assert ask(demo.url, "/", **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})[0] == 200
     for host in ("evil.example", "127.0.0.1.evil.example", "[::1"):
         assert ask(demo.url, "/", host=host)[0] == 421, host
+    scan = {"do": "scan", "customer": "c-1001", "text": "8801046000007"}
+    assert json.loads(ask(demo.url, "/acts", scan)[2]) == {"at": None, "read": True}, "held up nowhere"
     for body in (
         [],
         {"do": "dance"},
         {"do": "tap", "read_point": "roof"},
         {"do": "tap", "read_point": "till-1", "customer": "c-1005"},
-        {"do": "scan", "read_point": "till-1", "text": "8\n"},
+        {"do": "tap", "read_point": "till-1", "customer": None},
+        {"do": "scan", "customer": "c-1001", "text": "8\n"},
         {"do": "switch", "name": "sun", "on": False},
     ):
         assert ask(demo.url, "/acts", body)[0] == 400, body

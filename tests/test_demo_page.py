@@ -99,6 +99,33 @@ def test_a_tap_a_scan_and_it_is_in_the_phone(visitor: Open) -> None:
     assert page.counts() == NOTHING
 
 
+def test_who_is_quicker_than_the_line_holds_it_up_where_they_tapped(visitor: Open) -> None:
+    """A scan neither overtakes the tap before it nor goes where an old picture shows the shopper."""
+    page = visitor()
+    page.tap(MINJI, "till-1")
+    page.tap(ALEX, "till-1")
+    before = carts(page)
+    taps = page.delay_taps()
+    page.be(MINJI)
+    page.page.locator("[data-spot=table-1]").click()
+    product = page.hold(5)
+    page.page.evaluate("fetch('/')")  # who could overtake the tap has done so by now
+    (tap,) = taps
+    tap.continue_()
+    have(page, [product], [], before)
+    page.settled()
+    assert carts(page)[ALEX] == before[ALEX]
+    assert page.counts() == NOTHING
+
+
+def test_what_a_phone_took_before_its_page_was_closed_is_not_called_lost(visitor: Open) -> None:
+    leaver = visitor()
+    leaver.tap(MINJI, "till-1")
+    leaver.rush(6, MINJI)
+    leaver.page.goto("about:blank")
+    assert visitor().counts() == NOTHING
+
+
 def shop(page: Visitor) -> tuple[list[str], list[str]]:
     """Both shoppers tap and hold something up; return what each is to have, the newest first."""
     wanted: dict[str, list[str]] = {MINJI: [], ALEX: []}

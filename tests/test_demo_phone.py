@@ -110,6 +110,20 @@ def test_ids_are_known_for_seven_days(page: Visitor) -> None:
     assert page.page.evaluate(FORGET) == [False, True]
 
 
+def test_a_phone_that_was_not_subscribed_asks_again(demo: Demo, chromium: Browser, ended: ExitStack) -> None:
+    """The broker says once that it could not, and then nothing: the phone would be connected and hear of no item."""
+    visitor = Visitor(chromium, demo)
+    ended.callback(visitor.close)
+    refused = visitor.refuse_first_subscription()
+    visitor.visit()
+    assert len(refused) == 2
+    visitor.tap(ALEX, "table-1")
+    visitor.rush(4, ALEX)
+    visitor.settled()
+    assert visitor.counts() == {"lost": 0, "doubled": 0, "wrong": 0}
+    assert visitor.settle() == []
+
+
 def test_what_staff_take_out_goes_from_the_phone_and_is_not_lost(page: Visitor, demo: Demo) -> None:
     page.tap(MINJI, "table-1")
     page.rush(0, MINJI)

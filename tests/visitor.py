@@ -17,7 +17,7 @@ from peers.process import Child, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Request, ViewportSize, WebSocketRoute
+    from playwright.sync_api import Browser, ConsoleMessage, Request, Route, ViewportSize, WebSocketRoute
 
 COMMAND = (str(Path(sys.executable).with_name("cartwire")), "demo", "--no-browser")
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -99,6 +99,9 @@ class Visitor(Terminal):
         self._allowed = {f"{home.scheme}://{home.netloc}", f"ws://{home.netloc}", demo.staff}
         super().__init__(browser, home.port or 0, language=language, scheme=scheme, size=size or LAPTOP)
         self.demo = demo
+        self._told: set[str] = set()
+        """What the phones have told the counter."""
+        self.page.on("requestfinished", self._finished)
 
     def visit(self, path: str = "/", *, quiet: bool = True) -> None:
         """Open the page, wait for its phones; `quiet`: stop the day, mend all, and wait until all has arrived."""
@@ -173,7 +176,7 @@ class Visitor(Terminal):
         names = ("under_way", "apps", "platform", "held")
         runs = self.page.locator("[data-gateway]:not([data-gateway=off])")
         until(
-            lambda: runs.count() and not any(self.count(name) for name in names),
+            lambda: self.have_told() and runs.count() and not any(self.count(name) for name in names),
             lambda: f"not settled: {self.said()}",
             seconds,
         )
@@ -188,11 +191,38 @@ class Visitor(Terminal):
         self.page.locator(f"[data-act={name}][aria-pressed={'true' if on else 'false'}]").click()
         self.page.locator(f"[data-act={name}][aria-pressed={'false' if on else 'true'}]").wait_for()
 
+    def delay_taps(self) -> list[Route]:
+        """Keep what the page says of taps from now on; each is to be let go on."""
+        kept: list[Route] = []
+
+        def meet(route: Route) -> None:
+            if route.request.post_data_json["do"] == "tap":
+                kept.append(route)
+            else:
+                route.continue_()
+
+        self.page.route("**/acts", meet)
+        return kept
+
+    def refuse_first_subscription(self) -> list[bytes]:
+        """Answer each phone's first SUBSCRIBE with a failure, in the broker's name; return them."""
+        refused: list[bytes] = []
+        self.page.route_web_socket(re.compile("/mqtt$"), lambda line: _refuse(line, refused))
+        return refused
+
     def swallow_items(self) -> list[str]:
         """Lead the phones' line through hands that keep each item for themselves, and say that the app has it."""
         kept: list[str] = []
         self.page.route_web_socket(re.compile("/mqtt$"), lambda line: _swallow(line, kept))
         return kept
+
+    def have_told(self) -> bool:
+        """Return whether the phones have told all that is in them."""
+        return {*self.cart(MINJI), *self.cart(ALEX)} <= self._told
+
+    def _finished(self, request: Request) -> None:
+        if urlsplit(request.url).path.startswith("/phones/"):
+            self._told |= {event["id"] for event in request.post_data_json["took"]}
 
     def _requested(self, request: Request) -> None:
         to = urlsplit(request.url)
@@ -206,6 +236,25 @@ class Visitor(Terminal):
 
 OURS = 0xFFFE
 """A packet id that no client of the tests gets to."""
+
+
+def _refuse(line: WebSocketRoute, refused: list[bytes]) -> None:
+    server, rest = line.connect_to_server(), bytearray()
+    asked = False
+
+    def from_phone(message: str | bytes) -> None:
+        nonlocal asked
+        assert isinstance(message, bytes)
+        rest.extend(message)
+        for packet in packets(rest):
+            if packet[0] == 0x82 and not asked:
+                asked = True
+                refused.append(packet)
+                line.send(b"\x90\x03" + packet[2:4] + b"\x80")
+            else:
+                server.send(packet)
+
+    line.on_message(from_phone)
 
 
 def _swallow(line: WebSocketRoute, kept: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from edge.demo.hands import DOOR, Hands
-from edge.demo.scene import Scene
+from edge.demo.scene import READ_POINTS, Scene
 from edge.demo.store import DARK, Store
 
 _ReadPoint = Literal["table-1", "fitting-room", "till-1"]
@@ -21,14 +21,20 @@ class Impossible(Exception):
 
 
 class Tap(Struct, tag="tap", tag_field="do"):
-    """`customer`: None is a stranger's card."""
-
     read_point: _ReadPoint
-    customer: str | None = None
+    customer: str
+
+
+class Stranger(Struct, tag="stranger", tag_field="do"):
+    """Holds a card to the reader where the customer stands."""
+
+    customer: str
 
 
 class Scan(Struct, tag="scan", tag_field="do"):
-    read_point: _ReadPoint
+    """Where the customer stands: the visitor's picture of that may be old."""
+
+    customer: str
     text: Annotated[str, Meta(pattern=r"^[0-9]{8,14}\Z")]
     symbology: Literal["EAN13", "EAN8", "UPCA"] = "EAN13"
 
@@ -53,7 +59,14 @@ class Consent(Struct, tag="consent", tag_field="do"):
     on: bool
 
 
-Act = Tap | Scan | Walk | Day | Switch | Consent
+Act = Tap | Stranger | Scan | Walk | Day | Switch | Consent
+
+
+class Answer(Struct):
+    """`at`: where it was read, or nobody read it; None if it was held up nowhere, or was no reading."""
+
+    at: str | None
+    read: bool
 
 
 @dataclass(slots=True)
@@ -76,18 +89,16 @@ class Acts:
         shown = {"on": self.on, "day": self.hands.playing, "place": place, "inside": sorted(self.hands.inside)}
         return shown | {"consent": {customer: self.consent.get(customer, True) for customer in self.customers}}
 
-    async def do(self, act: Act) -> bool:
-        """Whether it was read, where it was a reading. Raises Impossible."""
-        read = True
+    async def do(self, act: Act) -> Answer:
+        """Raises Impossible."""
+        answer = Answer(None, True)
         if (customer := getattr(act, "customer", None)) not in (None, *self.customers):
             raise Impossible(f"there is no customer {customer!r} here")
-        if isinstance(act, Tap | Scan | Walk):
+        if isinstance(act, Tap | Stranger | Scan | Walk):
             self.hands.switch_day(on=False)
         match act:
-            case Tap():
-                read = self.hands.tap(act.read_point, act.customer)
-            case Scan():
-                read = self.hands.scan(act.read_point, act.text, act.symbology)
+            case Tap() | Stranger() | Scan():
+                answer = self._hold(act)
             case Walk():
                 self.hands.walk(act.customer)
             case Day():
@@ -97,7 +108,17 @@ class Acts:
             case Switch():
                 await self._switch(act)
         self.scene.changed()
-        return read
+        return answer
+
+    def _hold(self, act: Tap | Stranger | Scan) -> Answer:
+        """Something to a reader."""
+        if isinstance(act, Tap):
+            return Answer(act.read_point, self.hands.tap(act.read_point, act.customer))
+        at = self.hands.place.get(act.customer)
+        if isinstance(act, Scan):
+            return Answer(at, self.hands.scan(at, act.text, act.symbology) if at else True)
+        at = at or READ_POINTS[0]
+        return Answer(at, self.hands.tap(at, None))
 
     async def _tell_consent(self, act: Consent) -> None:
         at, change = time.time(), self.customers[act.customer]

@@ -3,7 +3,7 @@
 GET  /, /phone/{cart}   the page, or one phone alone
 GET  /events            Server-Sent Events: `store` once (what does not change), then `scene` after each change
 GET  /mqtt              WebSocket: the broker's plain line in it, as MQTT has it
-POST /acts              `Act`: what a visitor does; {"read": false} if nobody reads at the reader
+POST /acts              `Act`: what a visitor does; {"at", "read"}, see `Answer`
 POST /phones/{cart}     `Report`: what a phone of that cart has put into it, for the counter
 POST /links             {"path"} -> {"url"}: a link for another device, good for once, and for ten minutes
 POST /enter             {"token"}: out of such a link; 403 {"why": "used", "expired" or "unknown"}
@@ -176,7 +176,7 @@ class Stage:
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
         act = msgspec.json.decode(await request.read(), type=Act)
-        return web.json_response({"read": await self.acts.do(act)})
+        return web.json_response(msgspec.to_builtins(await self.acts.do(act)))
 
     async def _took(self, request: web.Request) -> web.StreamResponse:
         cart, told = request.match_info["cart"], msgspec.json.decode(await request.read(), type=Report)

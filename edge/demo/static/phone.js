@@ -4,6 +4,8 @@ import mqtt from "./vendor/mqtt/mqtt.esm.js";
 import { open } from "./shelf.js";
 
 const SOURCE = /^\/stores\/([a-z0-9-]{1,32})\/gateways\/([a-z0-9-]{1,32})$/;
+/** Milliseconds until a broker that refused is asked again. */
+const REFUSED = 1000;
 const TYPES = ["cartwire.cart.item_added.v1", "cartwire.cart.item_removed.v1"];
 
 export class Phone {
@@ -46,11 +48,20 @@ export class Phone {
       timerVariant: "native",
     });
     this.client.handleMessage = (packet, next) => { this.take(packet).then(() => next(), next); };
-    this.client.on("connect", () => this.client.subscribe(`cartwire/v1/carts/${this.cart}/items`, { qos: 1 }));
-    this.client.on("connect", () => this.look().then(() => this.become("on")));
+    this.client.on("connect", () => this.subscribe(this.client));
     this.client.on("close", () => { if (this.state === "on") this.become("off"); });
     this.client.on("error", () => {});
     this.become("off");
+  }
+
+  /** A broker that could not subscribe us says so once, and sends nothing then: so it is asked again. */
+  subscribe(client) {
+    client.subscribe(`cartwire/v1/carts/${this.cart}/items`, { qos: 1 }, async (error) => {
+      await this.look();
+      if (client !== this.client || !client.connected) return;
+      if (error) setTimeout(() => client.connected && this.subscribe(client), REFUSED);
+      else this.become("on");
+    });
   }
 
   /** Another window has this phone now: two with one client id would throw each other out for ever. */

@@ -7,16 +7,22 @@ const MANY = 200;
 const told = new Map();
 
 export function reportAlways() {
+  addEventListener("pagehide", () => state.phones.forEach((phone) => report(phone, true)));
+  again();
+}
+
+function again() {
   setTimeout(async () => {
     for (const phone of state.phones.values()) await report(phone);
-    reportAlways();
+    again();
   }, EVERY);
 }
 
-async function report(phone) {
+/** `leaving`: the page is closed, and the answer is nobody's any more. */
+async function report(phone, leaving = false) {
   const before = told.get(phone) ?? 0;
   const took = phone.taken.slice(before, before + MANY).map((item) => item.event);
   if (!took.length) return;
   const window = `${phone.id} ${performance.timeOrigin}`;
-  if (await post(`/phones/${phone.cart}`, { phone: window, from: before, took })) told.set(phone, before + took.length);
+  if (await post(`/phones/${phone.cart}`, { phone: window, from: before, took }, leaving)) told.set(phone, before + took.length);
 }

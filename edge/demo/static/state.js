@@ -53,10 +53,18 @@ export function listen(opened) {
   };
 }
 
-/** @returns {Promise<?object>} the answer's JSON; null if there is none */
-export async function post(path, body) {
+let acted = Promise.resolve();
+
+/** Does what the visitor did, one after the other: a scan does not overtake the tap before it. As `post`. */
+export function act(what) {
+  acted = acted.then(() => post("/acts", what));
+  return acted;
+}
+
+/** `keepalive`: also if the page is closed. @returns {Promise<?object>} the answer's JSON; null if there is none */
+export async function post(path, body, keepalive = false) {
   try {
-    const how = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const how = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), keepalive };
     const answer = await fetch(path, { ...how, signal: AbortSignal.timeout(10000) });
     return answer.ok ? await answer.json() : null;
   } catch {

@@ -6,7 +6,7 @@ import { icon } from "../icons.js";
 import { camera } from "../camera.js";
 import { carry } from "../drag.js";
 import { flow } from "./flow.js";
-import { changed, placeOf, post, state } from "../state.js";
+import { act, changed, placeOf, state } from "../state.js";
 import { called, place, product } from "../words.js";
 
 const SHELF = 8;
@@ -48,7 +48,7 @@ function door() {
   const inside = state.scene?.inside.includes(state.who);
   const here = Object.keys(state.scene?.zones ?? {}).map(called);
   const words = inside ? _("Walk out with the beacon") : _("Walk in with the beacon");
-  return html`<button class="spot" data-spot="door" data-here=${here.join()} @click=${() => act({ do: "walk", customer: state.who })}>
+  return html`<button class="spot" data-spot="door" data-here=${here.join()} @click=${() => does({ do: "walk", customer: state.who })}>
     <span class="name">${icon("online")} ${words}</span><span class="holder">${here.length ? here.join(", ") : _("nobody is heard")}</span>
     <span class="sr">${called(state.who)}</span></button>`;
 }
@@ -56,7 +56,7 @@ function door() {
 /** A shopper: pressed, the visitor is that one; carried to a read point, they tap there. */
 const figure = ({ customer, name }, at) => html`<button class="figure who-${at}" data-figure=${customer} data-place=${placeOf(customer)}
     aria-pressed=${customer === state.who} aria-label=${_("Be %(who)s", { who: name[language()] })}
-    @click=${() => become(customer)} @pointerdown=${(event) => carry(event, (spot) => { become(customer); if (spot === "door") act({ do: "walk", customer }); else tap(spot); })}>
+    @click=${() => become(customer)} @pointerdown=${(event) => carry(event, (spot) => { become(customer); if (spot === "door") does({ do: "walk", customer }); else tap(spot); })}>
   <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false"><circle cx="12" cy="7" r="5"/><path d="M3 23c0-6 4-9 9-9s9 3 9 9z"/></svg>
   <span>${name[language()].slice(0, language() === "ko" ? 3 : 5).trim()}</span></button>`;
 
@@ -65,26 +65,19 @@ function become(customer) {
   changed();
 }
 
-function tap(spot) {
-  state.scene.place[state.who] = spot; // at once: what is held up next is held up there
-  changed();
-  act({ do: "tap", read_point: spot, customer: state.who });
-}
+const tap = (spot) => does({ do: "tap", read_point: spot, customer: state.who });
 
-/** Holds a product up where the shopper stands; who stands nowhere is told to tap first. */
-export function hold(text, symbology = "EAN13") {
-  const at = placeOf(state.who);
-  if (at === "door") return say(_("First tap at a reader."));
-  return act({ do: "scan", read_point: at, text, symbology });
-}
+/** Holds a product up where the shopper stands. */
+export const hold = (text, symbology = "EAN13") => does({ do: "scan", customer: state.who, text, symbology });
 
-async function act(what) {
+async function does(what) {
   state.refused = state.scene.gateway.refused;
-  const answer = await post("/acts", what);
+  const answer = await act(what);
   if (!answer) say(_("That did not get through."));
   else if (!answer.read) say(_("Nobody reads there: the gateway has no power."));
-  else if (what.do === "scan" && state.scene.consent[state.who] === false && !state.scene.holders[what.read_point])
-    say(_("Without the consent of %(who)s the scan is nobody's.", { who: called(state.who) }));
+  else if (what.do === "scan" && !answer.at) say(_("First tap at a reader."));
+  else if (what.do === "scan" && state.scene.consent[what.customer] === false && !state.scene.holders[answer.at])
+    say(_("Without the consent of %(who)s the scan is nobody's.", { who: called(what.customer) }));
   else say(null);
 }
 
@@ -111,6 +104,6 @@ function hand() {
 
 function day() {
   const plays = state.scene?.day;
-  return html`<button class="small" data-act="day" aria-pressed=${Boolean(plays)} @click=${() => post("/acts", { do: "day", on: !plays })}>
+  return html`<button class="small" data-act="day" aria-pressed=${Boolean(plays)} @click=${() => act({ do: "day", on: !plays })}>
     ${icon(plays ? "pause" : "play")} ${plays ? _("A day plays") : _("Play the day")}</button>`;
 }

@@ -3,7 +3,7 @@
 import { html } from "../vendor/lit-html/lit-html.js";
 import { _ } from "../i18n.js";
 import { icon } from "../icons.js";
-import { placeOf, post, state } from "../state.js";
+import { act, state } from "../state.js";
 import { called } from "../words.js";
 
 export function switches() {
@@ -27,21 +27,16 @@ export function switches() {
       well: gateway.state === "full" ? _("There is room again; it takes some seconds.") : _("Not a scan more fits then."),
       cut: gateway.state === "full" ? _("It takes no more, and says so. What it has taken goes on.") : _("It notices within 10 seconds."),
     })}
-    <div class="switch"><button data-act="stranger" @click=${stranger}>${icon("band")} ${_("A stranger's card")}</button>
+    <div class="switch"><button data-act="stranger" @click=${() => act({ do: "stranger", customer: state.who })}>${icon("band")} ${_("A stranger's card")}</button>
       <p>${_("Held to the reader after %(who)s: the session ends, the card leaves no trace.", { who })}</p></div>
     ${toggle("consent", "lock", _("Withdraw the consent"), _("Consent withdrawn · press to restore"), agreed,
       agreed ? _("Of %(who)s, at the platform, which tells the store.", { who }) : _("The band of %(who)s is nobody's now; nothing more comes into the cart.", { who }),
-      () => post("/acts", { do: "consent", customer: state.who, on: !agreed }))}
+      () => act({ do: "consent", customer: state.who, on: !agreed }))}
   </section>`;
 }
 
 const cut = (name, sign, words, undo, on, texts) =>
-  toggle(name, sign, words, undo, on !== false, on !== false ? texts.well : texts.cut, () => post("/acts", { do: "switch", name, on: on === false }));
+  toggle(name, sign, words, undo, on !== false, on !== false ? texts.well : texts.cut, () => act({ do: "switch", name, on: on === false }));
 
 const toggle = (name, sign, words, undo, well, text, press) => html`<div class="switch ${well ? "" : "off"}">
   <button data-act=${name} aria-pressed=${!well} @click=${press}>${icon(sign)} <span>${well ? words : undo.replace(" ·", "\u00a0·")}</span></button><p>${text}</p></div>`;
-
-const stranger = () => {
-  const at = placeOf(state.who);
-  return post("/acts", { do: "tap", read_point: at === "door" ? "table-1" : at, customer: null });
-};
