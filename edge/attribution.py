@@ -15,10 +15,10 @@ from re import Pattern
 import msgspec
 
 from edge import codes, directory, erasure, identity
+from edge.batch import Batch
 from edge.codes import Code, InStore
 from edge.database import Full
 from edge.floor import EMPTY, HELD, Forgotten, Learnt, Scanned, Tapped, Withdrawn, is_holder
-from edge.intake import Batch
 from edge.journal import Waiting, last_seq
 from edge.model import Item, Lapse, Moment, Outcome, Row, Scan, Sighting, Tap
 

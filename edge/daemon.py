@@ -20,11 +20,11 @@ from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
 from edge.health import Trouble
-from edge.intake import FULL
 from edge.journald import about
 from edge.people import SetupCode
 from edge.plan import CannotStart, Plan
 from edge.remote import Remote
+from edge.room import FULL
 from sync.mqtt import Server
 from sync.tls import Login
 

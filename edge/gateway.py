@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import aside, control, directory, journal, notify, people, presence, settings, status
 from edge.attribution import Attribution
+from edge.batch import Batch
 from edge.clock import Clock, boot_id
 from edge.cues import Cues, late_cue
 from edge.database import Database, DatabaseError, Full
@@ -21,7 +22,7 @@ from edge.devices import Devices
 from edge.envelope import timestamp
 from edge.floor import Rules
 from edge.health import DriverHealth, Trouble
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.intents import Intents
 from edge.journald import EACH
 from edge.kiosk import words

@@ -15,21 +15,22 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import inf
 from typing import Any, TypeVar
 
 from edge import journal as journals
-from edge import presence
+from edge.batch import Batch, Work
 from edge.clock import Clock
 from edge.database import Broken, Database, Full
-from edge.floor import EMPTY, HELD, Floor, Happening, Lapsed, Rules, Spot, decide, due, evolve
+from edge.floor import HELD, Floor, Rules, Spot, due, evolve
 from edge.journal import Journal
 from edge.journald import about
 from edge.model import Moment, Row
 from edge.presence import Stays
+from edge.room import FULL, Room, TooBig
 from edge.space import Space
 
 _T = TypeVar("_T")
@@ -45,13 +46,6 @@ ENOUGH = 10
 """or until it is so many pieces of work, a broker giving us few acks at a time, and no reading waits."""
 MARKS = 500
 """Pushes that are noted as taken by the broker, in one commit."""
-FULL = 1.0
-"""Seconds until what the disk did not take is tried again."""
-MARGIN = 1_000_000
-"""Bytes above the reserve at which delivered rows begin to go before their time."""
-ROOMY = 16_000_000
-"""Bytes above the reserve, more than MANY readings take; then the disk is looked at after so many only, or FULL."""
-MANY = 200
 _MAY_WAIT = frozenset({HELD, "tap.unknown", "session.ended"})
 """Kinds of rows with which something may begin to wait for a name, and for its time."""
 LARGEST = 50
@@ -60,61 +54,10 @@ all of them.
 """
 
 
-@dataclass(slots=True)
-class Batch:
-    """A transaction under way: what is known so far, and what it has written."""
-
-    connection: sqlite3.Connection
-    journal: Journal
-    rules: Rules
-    floor: Floor
-    now: Moment
-    newest: int
-    """The seq of the newest row there is."""
-    room: bool = True
-    """Whether taps and scans may be kept; what follows from what is accepted has the reserve."""
-    stays: Stays = field(default_factory=dict)
-    written: list[Row] = field(default_factory=list)
-    made_up: set[str] = field(default_factory=set)
-    """Read points whose tap could not be written when it was made, and was made up for in this batch."""
-
-    def write(self, rows: Iterable[Row]) -> list[Row]:
-        """Appends the rows and moves the floor on; returns them with their ids."""
-        rows = self.journal.append(self.connection, rows, self.now, self.newest)
-        self.newest += len(rows)
-        for row in rows:
-            self.floor = evolve(self.floor, row)
-            self.stays = presence.evolve(self.stays, row)
-        self.written += rows
-        return rows
-
-    def happen(self, happening: Happening) -> list[Row]:
-        return self.write(decide(self.floor, happening, self.rules))
-
-    def forget(self, customer: str) -> None:
-        """The customer's stay is over without an event."""
-        self.stays = presence.without(self.stays, customer)
-        journals.forget(self.connection, customer)
-
-    def open_sessions(self) -> frozenset[str]:
-        """Their ids, which are those of the taps that opened them."""
-        return frozenset(spot.session.id for spot in self.floor.values() if spot.session)
-
-    def lapse(self, read_point: str, moment: Moment) -> None:
-        """What is due at the read point by `moment.instant` falls, one instant after the other."""
-        while (at := due(self.floor.get(read_point, EMPTY), self.rules)) <= moment.instant and at < inf:
-            self.happen(Lapsed(replace(moment, instant=at), read_point))
-
-
-class TooBig(Full):
-    """There was room, but not for all of this."""
-
-
 class Fault(Full):
     """The work has a fault: to the others it is as if the disk had not taken it, but it never will."""
 
 
-Work = Callable[[Batch], _T]
 _Entry = tuple[Work[Any], asyncio.Future[Any], bool]
 """The last: whether it is small."""
 
@@ -198,7 +141,7 @@ class Intake:
         self.newest = 0
         """The seq of the newest row that is committed."""
         self._database = database
-        self._space = space
+        self._room = Room(space, clock, journal, self._needed)
         self._rules = rules
         self._late = late
         self._expire = expire
@@ -214,9 +157,7 @@ class Intake:
         self._rests = False
         """Whether nothing is at work, and those who waited for the last commit know of it."""
         self._fault: Exception | None = None
-        self._full_until = self._nothing_until = self._roomy_until = -inf
-        self._roomy_for = 0.0
-        """Readings for which that is known to hold."""
+        self._full_until = -inf
         self._noted = -inf
         """What the wall clock was noted to say, see `Journal.note_wall`."""
         self._dues: dict[str, float] = {}
@@ -398,18 +339,19 @@ class Intake:
         self._adopt(attempt, batch, results)
 
     def _transaction(self, attempt: _Attempt, connection: sqlite3.Connection) -> tuple[Batch, list[Any]]:
-        left = self._make_room(connection, len(attempt.works) if attempt.small else inf)
-        room = left > self._space.reserve
+        left = self._room.make(connection, len(attempt.works) if attempt.small else inf)
+        room = self._room.for_readings(left)
         batch = Batch(connection, self.journal, self._rules, self.floor, attempt.now, self.newest, room, self.stays)
         self._keep(connection, attempt.cursors, attempt.pushed)  # first: what a forwarder itself writes is newer
         results = []
         for work, *_ in attempt.works:
             results.append(work(batch))
-            self._must_fit(connection, left)  # now: what a batch has put into the WAL stays there when it is undone
+            # Now: what a batch has put into the WAL stays there when it is undone.
+            self._room.must_fit(connection, left)
         self._settle(batch, last=attempt.last)
         if attempt.noted != self._noted:
             self.journal.note_wall(connection, attempt.now)
-        self._must_fit(connection, left)
+        self._room.must_fit(connection, left)
         return batch, results
 
     def _adopt(self, attempt: _Attempt, batch: Batch, results: list[Any]) -> None:
@@ -444,33 +386,12 @@ class Intake:
                 await self._commit(self._attempt([work], last=work is works[-1]))
                 await asyncio.sleep(0)  # that it was refused is known before the next is tried
 
-    def _make_room(self, connection: sqlite3.Connection, readings: float) -> float:
-        """The bytes left, inf for plenty; where these are few, delivered rows have gone that nothing open rests on.
-
-        `readings`: how many are to be written; what is none may be worth any number of them, inf.
-        """
-        now = self.clock.instant()
-        self._roomy_for -= readings
-        if now < self._roomy_until and self._roomy_for >= 0:
-            return inf
-        left = self._space.left(connection)
-        if left > self._space.reserve + ROOMY and readings < inf:
-            self._roomy_until, self._roomy_for = now + FULL, MANY - readings
-            return inf
-        if left > self._space.reserve + MARGIN or now < self._nothing_until:
-            return left
+    def _needed(self) -> float:
+        """The instant since which rows are needed for what is open; inf: none are."""
         sessions = [spot.session.last for spot in self.floor.values() if spot.session]
         claims = [scan.moment.instant for spot in self.floor.values() for scan in spot.held]
-        ahead = [now - self._window] if self.own_time else []  # a recording's instants may be
-        self.journal.drop_delivered(connection, before=min([inf, *ahead, *sessions, *claims]))
-        room = self._space.left(connection)
-        self._nothing_until = now + FULL if room <= left else -inf
-        return room
-
-    def _must_fit(self, connection: sqlite3.Connection, left: float) -> None:
-        """What is written takes its room twice: in the WAL, when it is committed, and in the file. Raises Full."""
-        if left < inf and (after := self._space.left(connection)) < left and 2 * after < left:
-            raise (TooBig if left > self._space.reserve else Full)("the capacity is used up, and the reserve too")
+        ahead = [self.clock.instant() - self._window] if self.own_time else []  # a recording's instants may be
+        return min([inf, *ahead, *sessions, *claims])
 
     def _say(self, trouble: str | None) -> None:
         """Logs transitions only."""

@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 
 from edge import staff as staffs
+from edge.batch import Batch
 from edge.database import Database
 from edge.identity import uuid7
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.model import Row
 from edge.staff import Refused
 

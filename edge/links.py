@@ -10,10 +10,11 @@ from typing import Any
 
 from edge import directory
 from edge.attribution import Attribution
+from edge.batch import Batch
 from edge.database import Database, Full
 from edge.directory import Page
 from edge.envelope import timestamp
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.plan import Plan
 from edge.ports import Unavailable
 from edge.remote import Remote

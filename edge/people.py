@@ -14,7 +14,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Literal, get_args
 
 from edge import staff
-from edge.intake import Batch
+from edge.batch import Batch
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

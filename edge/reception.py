@@ -12,8 +12,9 @@ from re import Pattern
 
 from edge import identity
 from edge.attribution import Answer, Attribution, Observation
+from edge.batch import Batch
 from edge.database import Full
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.model import Lapse, Outcome, Reading, Ready, Scan, Sighting, Tap
 from edge.training import Training
 from edge.unwritten import Unwritten

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from edge import aside, directory, envelope, erasure
 from edge.attribution import Attribution, forget, withdraw
+from edge.batch import Batch
 from edge.floor import Closed, Given
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.journal import PUSHED, last_seq
 from edge.model import Customer, Row
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from math import inf
 
 from edge.attribution import Attribution, Observation
+from edge.batch import Batch
 from edge.floor import Closed, Floor, Rules, Tapped, due, evolve
 from edge.identity import uuid7
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.model import Row
 
 LONGEST = 1800.0

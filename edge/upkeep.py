@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge import directory, erasure, journal
+from edge.batch import Batch
 from edge.database import Database, Full, shrink
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.journal import STEP, Boot
 from edge.journald import about
 from edge.space import ERASED, Space

@@ -20,8 +20,9 @@ from itertools import islice
 from math import inf
 
 from edge import directory, presence
+from edge.batch import Batch
 from edge.database import Full
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.model import Customer, Moment, Row, Sighting
 from edge.presence import CALM, LEFT, Rules, Signal, Stay, Track
 

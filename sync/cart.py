@@ -26,13 +26,15 @@ from typing import Any
 import msgspec
 
 from edge import aside
+from edge.batch import Batch
 from edge.database import Full
 from edge.envelope import timestamp
-from edge.intake import FULL, Batch, Intake
+from edge.intake import Intake
 from edge.journal import PUSHED, Stored
 from edge.journald import about
 from edge.model import Row
 from edge.ports import Unavailable
+from edge.room import FULL
 from sync import mqtt
 from sync.forwarder import Delivery
 from sync.fresh import Fresh

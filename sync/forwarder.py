@@ -15,9 +15,10 @@ from functools import partial
 from typing import Protocol
 
 from edge import aside
+from edge.batch import Batch
 from edge.database import Database, Full
 from edge.health import SinkHealth, SinkState
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.journal import Stored, cursor_of
 from edge.journald import about
 from edge.ports import Unavailable

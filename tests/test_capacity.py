@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import journal
+from edge.batch import Batch
 from edge.clock import Clock
 from edge.database import FILE, Database, Full
 from edge.floor import Rules
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.model import Row
 from edge.space import Space, used
 

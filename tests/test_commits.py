@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.database import FILE, PATIENCE, QUICK, SLOW, Database
+from edge.database import CHECKPOINT, FILE, PATIENCE, QUICK, SLOW, WAL_KEPT, Database
 from watch import Watch
 
 if TYPE_CHECKING:
@@ -115,3 +115,28 @@ async def test_the_loop_does_not_wait_for_another_program(database: Database, wa
         assert not commit.done()
         other.execute("COMMIT")
     assert await commit != get_ident()
+
+
+async def test_what_takes_long_after_a_commit_is_the_threads(database: Database) -> None:
+    """The way from the WAL into the file, and the room of what was undone."""
+    moved: list[int] = []
+    rows = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)"
+
+    def many(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(lambda said: moved.append(get_ident()) if "wal_checkpoint" in said else None)
+        connection.execute(f"{rows} INSERT INTO cursor SELECT 'sink ' || n, 1 FROM n", (CHECKPOINT,))
+
+    def too_much(connection: sqlite3.Connection) -> None:
+        connection.execute(f"{rows} INSERT INTO cursor SELECT n || hex(zeroblob(5000)), 1 FROM n", (WAL_KEPT // 5000,))
+        raise KeyError
+
+    await database.write(many, small=True)
+    await database.write(lambda _: None)
+    assert len(moved) == 1
+    wal = database.path.with_name(f"{FILE}-wal")
+    with pytest.raises(KeyError):
+        await database.write(too_much, small=True)
+    await database.write(lambda _: None)
+    assert len(moved) == 2
+    assert wal.stat().st_size <= WAL_KEPT
+    assert get_ident() not in moved

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import journal
+from edge.batch import Batch
 from edge.clock import Clock
 from edge.database import FILE, Database
 from edge.floor import Rules, Scanned, Tapped
 from edge.identity import uuid7
-from edge.intake import ENOUGH, GATHER, LARGEST, RIDE, WAITING, Batch, Fault, Intake
+from edge.intake import ENOUGH, GATHER, LARGEST, MARKS, RIDE, WAITING, Fault, Intake
 from edge.model import Customer, Item, Row
 from edge.space import Space
 from watch import Watch
@@ -270,3 +271,23 @@ async def test_in_a_rush_the_acks_wait_for_the_readings_a_second_at_most(databas
         await asyncio.wait((*scans, *acks))
     rush = "".join(name[0] for name in order).rstrip("a")
     assert rush.count("a") == LARGEST, "what is due rides with them, and no more"
+
+
+async def test_what_the_broker_took_is_noted_a_part_at_a_time(database: Database, watch: Watch) -> None:
+    """After days without a broker it takes thousands at once, and no reading is to wait for all of them."""
+    ids = [number.to_bytes(16) for number in range(2 * MARKS + 1)]
+    noted = list[int]()
+
+    def pushes(batch: Batch) -> None:
+        batch.connection.executemany("INSERT INTO open_push VALUES (?, 1, NULL)", [(id,) for id in ids])
+
+    async with at_rest(database, watch) as intake:
+        await (await intake.submit(pushes))
+        intake.pushed(ids)
+        for _ in range(3):
+            await turns()
+            watch.instant += GATHER
+            await (await intake.submit(lambda _: None, small=True))
+            with closing(sqlite3.connect(database.path)) as other:
+                noted += other.execute("SELECT count(*) FROM open_push WHERE pushed NOT NULL").fetchone()
+    assert noted == [MARKS, 2 * MARKS, 2 * MARKS + 1]

@@ -11,9 +11,10 @@ import pytest
 
 import edge.database
 from edge import aside, intents, salvage, staff
+from edge.batch import Batch
 from edge.database import Full
 from edge.envelope import milliseconds
-from edge.intake import Batch, Fault
+from edge.intake import Fault
 from model import Boot
 from peers.needles import words_in
 from simulated.shoppers import IDENTIFIERS

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from edge.intake import Batch
+    from edge.batch import Batch
     from simulated.world import World
 
 MILK = padded(gtin13(1))

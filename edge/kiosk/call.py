@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from edge import intents, staff
-from edge.intake import Batch
+from edge.batch import Batch
 from edge.kiosk.guard import COOKIE, PERSON
 from edge.kiosk.problems import Problem
 from edge.kiosk.shop import Shop

@@ -19,10 +19,11 @@ from typing import Any, cast
 
 from edge import directory, journal, presence, staff
 from edge.attribution import Attribution
+from edge.batch import Batch
 from edge.clock import Clock
 from edge.database import FILE, Database, Full
 from edge.floor import Rules
-from edge.intake import Batch, Intake
+from edge.intake import Intake
 from edge.intents import Intents
 from edge.model import Reading, Row
 from edge.ports import Unavailable

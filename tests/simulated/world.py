@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import intents, journal, staff
-from edge.intake import Batch
+from edge.batch import Batch
 from edge.intents import Intent
 from edge.model import Reading, Scan, Tap
 from model import Boot, Model
