@@ -33,6 +33,8 @@ class Batch:
     """Whether taps and scans may be kept; what follows from what is accepted has the reserve."""
     stays: Stays = field(default_factory=dict)
     written: list[Row] = field(default_factory=list)
+    oldest_held: float | None = None
+    """When what waits the longest for a name was committed, on the elapsed clock; None: nothing does."""
     made_up: set[str] = field(default_factory=set)
     """Read points whose tap could not be written when it was made, and was made up for in this batch."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import broker, control, notify, people, salvage, settings
 from edge.adopted import State
-from edge.database import FILE, Broken, Damaged, Database, DatabaseError, Full
+from edge.database import FILE, RETRY, Broken, Damaged, Database, DatabaseError, Full
 from edge.envelope import Unreadable
 from edge.gateway import Gateway
 from edge.health import Trouble
@@ -24,7 +24,6 @@ from edge.journald import about
 from edge.people import SetupCode
 from edge.plan import CannotStart, Plan
 from edge.remote import Remote
-from edge.room import FULL
 from sync.mqtt import Server
 from sync.tls import Login
 
@@ -101,7 +100,7 @@ async def _opened(plan: Plan, server: Server | None, remote: Remote | None, wait
             return _open(plan, server, remote)
         except Full as error:
             wait_for(f"the disk takes nothing: {error}")
-            await asyncio.sleep(FULL)
+            await asyncio.sleep(RETRY)
 
 
 def _open(plan: Plan, server: Server | None, remote: Remote | None) -> Gateway:

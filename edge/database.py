@@ -51,6 +51,8 @@ QUICK = 0.05
 """Seconds that a COMMIT may hold the event loop up."""
 SLOW = 60.0
 """Seconds for which the thread has all commits after one that took longer."""
+RETRY = 1.0
+"""Seconds until what the disk did not take is tried again."""
 SHRINK = 2000
 """Pages that are given back to the disk in one transaction at most."""
 

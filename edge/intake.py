@@ -24,13 +24,13 @@ from typing import Any, TypeVar
 from edge import journal as journals
 from edge.batch import Batch, Work
 from edge.clock import Clock
-from edge.database import Broken, Database, Full
+from edge.database import RETRY, Broken, Database, Full
 from edge.floor import HELD, Floor, Rules, Spot, due, evolve
 from edge.journal import Journal
 from edge.journald import about
 from edge.model import Moment, Row
 from edge.presence import Stays
-from edge.room import FULL, Room, TooBig
+from edge.room import Room, TooBig
 from edge.space import Space
 
 _T = TypeVar("_T")
@@ -67,20 +67,20 @@ class _Line:
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque()
-        self._room = asyncio.Semaphore(WAITING)
+        self._places = asyncio.Semaphore(WAITING)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     async def put(self, entry: _Entry) -> None:
-        await self._room.acquire()
+        await self._places.acquire()
         self._entries.append(entry)
 
     def take(self) -> list[_Entry]:
         """What the next commit has of it."""
         taken = [self._entries.popleft() for _ in range(min(LARGEST, len(self)))]
         for _ in taken:
-            self._room.release()
+            self._places.release()
         return taken
 
 
@@ -152,6 +152,7 @@ class Intake:
         self._cursors: dict[str, int] = {}
         self._pushed: dict[bytes, float] = {}
         self._oldest_held: float | None = None
+        """When what waits the longest for a name was committed, on the elapsed clock; None: nothing does."""
         self._gathered_at = inf
         """The instant at which what is gathered is written; inf while there is nothing."""
         self._rests = False
@@ -224,7 +225,7 @@ class Intake:
             except Fault:
                 return False
             except Full:
-                await asyncio.sleep(FULL)
+                await asyncio.sleep(RETRY)
             else:
                 return True
 
@@ -342,13 +343,13 @@ class Intake:
         left = self._room.make(connection, len(attempt.works) if attempt.small else inf)
         room = self._room.for_readings(left)
         batch = Batch(connection, self.journal, self._rules, self.floor, attempt.now, self.newest, room, self.stays)
-        self._keep(connection, attempt.cursors, attempt.pushed)  # first: what a forwarder itself writes is newer
+        self._keep(connection, attempt.cursors, attempt.pushed)
         results = []
         for work, *_ in attempt.works:
             results.append(work(batch))
             # Now: what a batch has put into the WAL stays there when it is undone.
             self._room.must_fit(connection, left)
-        self._settle(batch, last=attempt.last)
+        batch.oldest_held = self._settle(batch, last=attempt.last)
         if attempt.noted != self._noted:
             self.journal.note_wall(connection, attempt.now)
         self._room.must_fit(connection, left)
@@ -361,6 +362,7 @@ class Intake:
         self._dues |= {at: due(spot, self._rules) for at, spot in batch.floor.items() if self.floor.get(at) is not spot}
         self.floor, self.stays = batch.floor, batch.stays
         self.newest = batch.newest
+        self._oldest_held = batch.oldest_held
         self._cursors = {sink: seq for sink, seq in self._cursors.items() if attempt.cursors.get(sink) != seq}
         for id in attempt.pushed:
             del self._pushed[id]
@@ -372,7 +374,7 @@ class Intake:
 
     async def _refused(self, works: list[_Entry], error: Exception) -> None:
         """Each work alone. What does not go then fails with Full, or with Fault."""
-        self._full_until = self.clock.instant() + FULL
+        self._full_until = self.clock.instant() + RETRY
         if isinstance(error, Full):
             self._say(None if isinstance(error, TooBig) else str(error))
         elif not works:
@@ -402,18 +404,23 @@ class Intake:
                 log.warning("there is room again", extra=about(disk="data", state="ok"))
         self.trouble = trouble
 
-    def _settle(self, batch: Batch, *, last: bool) -> None:
-        """Timeouts fall when due, after the readings that were made before: in the last batch of those that wait."""
+    def _settle(self, batch: Batch, *, last: bool) -> float | None:
+        """Timeouts fall when due, after the readings that were made before: in the last batch of those that wait.
+
+        What is held the longest then, see `_oldest_held`.
+        """
+        late = self._is_late(batch.now.instant)
         if last:
             for read_point, spot in batch.floor.items():
                 changed = self.floor.get(read_point) is not spot
                 if (changed or self._dues[read_point] <= batch.now.instant) and read_point not in self.own_time:
                     batch.lapse(read_point, batch.now)
-            if self._is_late(batch.now.instant):
+            if late:
                 self._expire(batch)
         waits = self._oldest_held is not None or any(row.kind in _MAY_WAIT for row in batch.written)
-        if (batch.written and waits) or self._is_late(batch.now.instant):
-            self._oldest_held = self.journal.oldest_held(batch.connection, batch.open_sessions())
+        if (batch.written and waits) or late:
+            return self.journal.oldest_held(batch.connection, batch.open_sessions())
+        return self._oldest_held
 
     def _is_late(self, instant: float) -> bool:
         return self._oldest_held is not None and self._oldest_held + self._late <= self.journal.elapsed(instant)
@@ -425,7 +432,8 @@ class Intake:
 
     def _keep(self, connection: sqlite3.Connection, cursors: dict[str, int], pushed: dict[bytes, float]) -> None:
         if cursors:
-            connection.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", cursors.items())
+            newer = "ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)"  # a forwarder may have written its own
+            connection.executemany(f"INSERT INTO cursor VALUES (?, ?) {newer}", cursors.items())
         if pushed:
             marks = [(at, id) for id, at in pushed.items()]
             connection.executemany("UPDATE open_push SET pushed = ? WHERE id = ?", marks)

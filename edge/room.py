@@ -7,16 +7,14 @@ from collections.abc import Callable
 from math import inf
 
 from edge.clock import Clock
-from edge.database import Full
+from edge.database import RETRY, Full
 from edge.journal import Journal
 from edge.space import Space
 
-FULL = 1.0
-"""Seconds until what the disk did not take is tried again."""
 MARGIN = 1_000_000
 """Bytes above the reserve at which delivered rows begin to go before their time."""
 ROOMY = 16_000_000
-"""Bytes above the reserve, more than MANY readings take; then the disk is looked at after so many only, or FULL."""
+"""Bytes above the reserve, more than MANY readings take; then the disk is looked at after so many only, or RETRY."""
 MANY = 200
 
 
@@ -47,13 +45,13 @@ class Room:
             return inf
         left = self._space.left(connection)
         if left > self._space.reserve + ROOMY and readings < inf:
-            self._plenty_until, self._plenty_for = now + FULL, MANY - readings
+            self._plenty_until, self._plenty_for = now + RETRY, MANY - readings
             return inf
         if left > self._space.reserve + MARGIN or now < self._nothing_until:
             return left
         self._journal.drop_delivered(connection, before=self._needed())
         room = self._space.left(connection)
-        self._nothing_until = now + FULL if room <= left else -inf
+        self._nothing_until = now + RETRY if room <= left else -inf
         return room
 
     def for_readings(self, left: float) -> bool:

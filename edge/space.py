@@ -21,7 +21,7 @@ ERASED = "erased"
 
 @dataclass(slots=True)
 class Space:
-    """Bytes. `reserve` is kept for what follows from what is accepted; see `Intake`."""
+    """Bytes. `reserve` is kept for what follows from what is accepted; see `Room`."""
 
     data: Path
     capacity: int

@@ -27,14 +27,13 @@ import msgspec
 
 from edge import aside
 from edge.batch import Batch
-from edge.database import Full
+from edge.database import RETRY, Full
 from edge.envelope import timestamp
 from edge.intake import Intake
 from edge.journal import PUSHED, Stored
 from edge.journald import about
 from edge.model import Row
 from edge.ports import Unavailable
-from edge.room import FULL
 from sync import mqtt
 from sync.forwarder import Delivery
 from sync.fresh import Fresh
@@ -320,7 +319,7 @@ class Cart:
         if done.cancelled():
             return
         if isinstance(done.exception(), Full):  # stays unacknowledged until there is room
-            asyncio.get_running_loop().call_later(FULL, inbox.put_nowait, message)
+            asyncio.get_running_loop().call_later(RETRY, inbox.put_nowait, message)
             return
         self.unknown_acks += not done.result()
         connection.acknowledge(message)

@@ -49,7 +49,7 @@ def test_what_is_printed(store: Store, platform: Platform, app: App) -> None:
     store.scan(1)
     until(lambda: app.cart, "the item")
     until(lambda: store.status()["sinks"]["platform"]["rejected"] == 1, "the refusal")
-    until(lambda: store.of("cart.item_confirmed"), "the last event")
+    until(store.settled, "all that is told")
     (added,) = store.of("cart.item_added")
     assert added["data"]["product"]["name"] == NAME
 

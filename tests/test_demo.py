@@ -228,15 +228,13 @@ def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, he
     assert ask(demo.url, "/", **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})[0] == 200
     for host in ("evil.example", "127.0.0.1.evil.example", "[::1"):
         assert ask(demo.url, "/", host=host)[0] == 421, host
-    scan = {"do": "scan", "customer": "c-1001", "text": "8801046000007"}
-    assert json.loads(ask(demo.url, "/acts", scan)[2]) == {"at": None, "read": True}, "held up nowhere"
     for body in (
         [],
         {"do": "dance"},
-        {"do": "tap", "read_point": "roof"},
+        {"do": "tap", "read_point": "roof", "customer": "c-1001"},
         {"do": "tap", "read_point": "till-1", "customer": "c-1005"},
         {"do": "tap", "read_point": "till-1", "customer": None},
-        {"do": "scan", "customer": "c-1001", "text": "8\n"},
+        {"do": "scan", "customer": "c-1001", "text": "88010460\n"},
         {"do": "switch", "name": "sun", "on": False},
     ):
         assert ask(demo.url, "/acts", body)[0] == 400, body
@@ -246,6 +244,19 @@ def test_another_page_asks_in_vain_and_nonsense_is_said_to_be(tmp_path: Path, he
     assert policy.startswith("default-src 'none'; script-src 'self'")
     assert "unsafe" not in policy
     assert f"frame-src {demo.staff};" in policy
+
+
+def test_who_taps_stands_there_though_nobody_reads(tmp_path: Path, here: Path, ended: ExitStack) -> None:
+    demo = started(tmp_path, ended)
+
+    def act(**what: object) -> dict[str, Any]:
+        return dict(json.loads(ask(demo.url, "/acts", what)[2]))
+
+    scan = {"do": "scan", "customer": "c-1001", "text": "8801046000007"}
+    assert act(**scan) == {"at": None, "read": False}, "held up nowhere"
+    act(do="switch", name="power", on=False)
+    assert act(do="tap", customer="c-1001", read_point="till-1") == {"at": "till-1", "read": False}
+    assert act(**scan) == act(do="stranger", customer="c-1001") == {"at": "till-1", "read": False}
 
 
 def listening(folder: Path) -> set[int]:

@@ -99,8 +99,9 @@ def test_a_tap_a_scan_and_it_is_in_the_phone(visitor: Open) -> None:
     assert page.counts() == NOTHING
 
 
-def test_who_is_quicker_than_the_line_holds_it_up_where_they_tapped(visitor: Open) -> None:
-    """A scan neither overtakes the tap before it nor goes where an old picture shows the shopper."""
+@pytest.mark.parametrize("through", [True, False], ids=["it gets through", "it does not"])
+def test_a_scan_comes_after_the_tap_before_it(visitor: Open, through: bool) -> None:
+    """It neither overtakes it nor goes where an old picture shows the shopper, nor without it to somebody else."""
     page = visitor()
     page.tap(MINJI, "till-1")
     page.tap(ALEX, "till-1")
@@ -111,10 +112,18 @@ def test_who_is_quicker_than_the_line_holds_it_up_where_they_tapped(visitor: Ope
     product = page.hold(5)
     page.page.evaluate("fetch('/')")  # who could overtake the tap has done so by now
     (tap,) = taps
-    tap.continue_()
-    have(page, [product], [], before)
+    if through:
+        tap.continue_()
+        have(page, [product], [], before)
+    else:
+        tap.abort()
+        page.page.get_by_text("That did not get through.").wait_for()
+    page.page.unroute("**/acts")
+    page.tap(ALEX, "fitting-room")
+    after = page.hold(6)
+    have(page, [], [after], before)
     page.settled()
-    assert carts(page)[ALEX] == before[ALEX]
+    assert carts(page) == {MINJI: before[MINJI] + Bag([product] * through), ALEX: before[ALEX] + Bag([after])}
     assert page.counts() == NOTHING
 
 

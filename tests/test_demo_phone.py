@@ -116,7 +116,7 @@ def test_a_phone_that_was_not_subscribed_asks_again(demo: Demo, chromium: Browse
     ended.callback(visitor.close)
     refused = visitor.refuse_first_subscription()
     visitor.visit()
-    assert len(refused) == 2
+    assert len(refused) >= 2
     visitor.tap(ALEX, "table-1")
     visitor.rush(4, ALEX)
     visitor.settled()

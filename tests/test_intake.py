@@ -12,7 +12,7 @@ import pytest
 from edge import journal
 from edge.batch import Batch
 from edge.clock import Clock
-from edge.database import FILE, Database
+from edge.database import FILE, RETRY, Database, Full
 from edge.floor import Rules, Scanned, Tapped
 from edge.identity import uuid7
 from edge.intake import ENOUGH, GATHER, LARGEST, MARKS, RIDE, WAITING, Fault, Intake
@@ -39,13 +39,16 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @asynccontextmanager
-async def at_rest(database: Database, watch: Watch) -> AsyncIterator[Intake]:
+async def at_rest(
+    database: Database, watch: Watch, space: Space | None = None, expire: Callable[[Batch], None] = lambda _: None
+) -> AsyncIterator[Intake]:
     """An intake that works, and has nothing to do."""
     clock = Clock("boot", 0.0, watch)
     opened = database.write_now(
         lambda connection: journal.open_journal(connection, "/s", clock.now(), 0.0, ["platform"])
     )
-    intake = Intake(database, clock, opened, Space(database.path.parent, 100_000_000, 1_000_000), Rules(), 86400)
+    space = space or Space(database.path.parent, 100_000_000, 1_000_000)
+    intake = Intake(database, clock, opened, space, Rules(), LATE, expire=expire)
     intake.restore()
     running = asyncio.create_task(intake.run())
     await asyncio.sleep(0)
@@ -59,6 +62,7 @@ async def at_rest(database: Database, watch: Watch) -> AsyncIterator[Intake]:
 
 ANN = Customer("c-1", "k-1", None, frozenset({"cart"}))
 SESSION = Rules().session
+LATE = 86400.0
 
 
 def tap(batch: Batch) -> None:
@@ -181,21 +185,22 @@ async def test_readings_that_are_tried_one_by_one_still_come_before_what_falls_d
     assert [row.kind for row in rows] == ["customer.identified", "cart.item_added"]
 
 
+@pytest.mark.parametrize("later", [GATHER, 0.0], ids=["with it", "before it, which comes at the stop"])
 async def test_what_a_forwarder_writes_of_its_cursor_is_newer_than_what_is_gathered(
-    database: Database, watch: Watch
+    database: Database, watch: Watch, later: float
 ) -> None:
-    """Else what is put aside would be sent again after a kill."""
+    """Else what is put aside would be sent again after a kill, or a stop."""
 
     def put_aside(batch: Batch) -> None:
         batch.connection.execute("INSERT OR REPLACE INTO cursor VALUES ('platform', 10)")
 
     async with at_rest(database, watch) as intake:
         intake.advance("platform", 5)
-        watch.instant += GATHER
+        watch.instant += later
         await (await intake.submit(put_aside))
-        with closing(sqlite3.connect(database.path)) as other:
-            assert other.execute("SELECT seq FROM cursor").fetchall() == [(10,)]
-        assert intake.cursor("platform") is None
+        assert intake.cursor("platform") == (None if later else 5)
+    with closing(sqlite3.connect(database.path)) as other:
+        assert other.execute("SELECT seq FROM cursor").fetchall() == [(10,)]
 
 
 async def test_a_reading_waits_in_line_for_another_program(database: Database, watch: Watch) -> None:
@@ -291,3 +296,33 @@ async def test_what_the_broker_took_is_noted_a_part_at_a_time(database: Database
             with closing(sqlite3.connect(database.path)) as other:
                 noted += other.execute("SELECT count(*) FROM open_push WHERE pushed NOT NULL").fetchone()
     assert noted == [MARKS, 2 * MARKS, 2 * MARKS + 1]
+
+
+async def test_what_is_held_too_long_goes_also_where_the_disk_refused_it_first(
+    database: Database, watch: Watch
+) -> None:
+    """A pseudonym is not to stay because the commit in which it went was undone."""
+    space = Space(database.path.parent, 100_000_000, 1_000_000)
+    left = list[int]()
+
+    def expire(batch: Batch) -> None:
+        batch.connection.execute("DELETE FROM held")
+        space.beside = 0 if left else 10**12
+        left.append(held(batch.connection))
+
+    def held(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("SELECT count(*) FROM held").fetchone()[0])
+
+    async with at_rest(database, watch, space, expire) as intake:
+        await (await intake.submit(lambda batch: batch.happen(Tapped(uuid7(), batch.now, "till-1", "nfc", None, "ab"))))
+        watch.instant += SESSION + 1
+        await (await intake.submit(lambda _: None))
+        watch.instant += LATE
+        with pytest.raises(Full):
+            await (await intake.submit(lambda _: None))
+        assert left == [0]
+        with closing(sqlite3.connect(database.path)) as other:
+            assert held(other) == 1
+            watch.instant += RETRY
+            await (await intake.submit(lambda _: None))
+            assert held(other) == 0

@@ -205,5 +205,5 @@ def test_a_start_with_no_server_in_sight(
     until(lambda: len(app.received) == 5, "five items", 20)
     tally.took("a start without servers", time.monotonic() - begin)
     # Far less than the broker's keepalive: what TLS has unpacked is read without waiting for more.
-    until(store.settled, "all told and confirmed", 5)
+    until(store.settled, "all told and confirmed", 8)
     assert platform.events() == store.events()

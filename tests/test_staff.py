@@ -151,7 +151,7 @@ def test_an_unconfirmed_item_is_pushed_again_at_once(shop: World) -> None:
     shop.staff("push_again", id=item)
     assert [*shop.broker.stored] == [item]
     shop.broker.say({"id": item})
-    shop.wait(1.0)
+    shop.wait(2.0)
     assert code(shop, "push_again", item) == "confirmed"
     assert notes(shop) == ["push"]
     shop.wait(1.0)

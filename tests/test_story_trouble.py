@@ -107,7 +107,7 @@ def test_another_program_holds_the_database(store: Store, platform: Platform, ap
     platform.wait_pulled()
     store.tap(BAND)
     store.scan(1)
-    until(lambda: app.received, "the first item", 10)
+    until(lambda: store.of("cart.item_confirmed"), "the first item")
     with closing(sqlite3.connect(store.data / "cartwire.db", isolation_level=None)) as other:
         until(lambda: other.execute("BEGIN IMMEDIATE"), "the lock", 10)
         store.scan(2)

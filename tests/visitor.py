@@ -17,7 +17,7 @@ from peers.process import Child, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Request, Route, ViewportSize, WebSocketRoute
+    from playwright.sync_api import Browser, ConsoleMessage, Request, Response, Route, ViewportSize, WebSocketRoute
 
 COMMAND = (str(Path(sys.executable).with_name("cartwire")), "demo", "--no-browser")
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -101,7 +101,7 @@ class Visitor(Terminal):
         self.demo = demo
         self._told: set[str] = set()
         """What the phones have told the counter."""
-        self.page.on("requestfinished", self._finished)
+        self.page.on("response", self._answered)
 
     def visit(self, path: str = "/", *, quiet: bool = True) -> None:
         """Open the page, wait for its phones; `quiet`: stop the day, mend all, and wait until all has arrived."""
@@ -132,9 +132,10 @@ class Visitor(Terminal):
         self.page.locator(f"[data-figure={customer}]").click()
 
     def tap(self, customer: str, read_point: str = "table-1") -> None:
-        """Hold the band there; wait until the page shows who holds the read point."""
+        """Hold the band there; wait until the store has heard of it, and the page shows it."""
         self.be(customer)
-        self.page.locator(f"[data-spot={read_point}]").click()
+        with self.page.expect_response(lambda answer: '"tap"' in (answer.request.post_data or "")):
+            self.page.locator(f"[data-spot={read_point}]").click()
         self.page.locator(f"[data-figure={customer}][data-place={read_point}]").wait_for()
 
     def hold(self, number: int) -> str:
@@ -220,9 +221,9 @@ class Visitor(Terminal):
         """Return whether the phones have told all that is in them."""
         return {*self.cart(MINJI), *self.cart(ALEX)} <= self._told
 
-    def _finished(self, request: Request) -> None:
-        if urlsplit(request.url).path.startswith("/phones/"):
-            self._told |= {event["id"] for event in request.post_data_json["took"]}
+    def _answered(self, answer: Response) -> None:
+        if answer.ok and urlsplit(answer.url).path.startswith("/phones/"):
+            self._told |= {event["id"] for event in answer.request.post_data_json["took"]}
 
     def _requested(self, request: Request) -> None:
         to = urlsplit(request.url)

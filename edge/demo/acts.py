@@ -63,10 +63,10 @@ Act = Tap | Stranger | Scan | Walk | Day | Switch | Consent
 
 
 class Answer(Struct):
-    """`at`: where it was read, or nobody read it; None if it was held up nowhere, or was no reading."""
+    """`at`: where it was held to a reader, if it was; `read`: whether somebody reads there."""
 
-    at: str | None
-    read: bool
+    at: str | None = None
+    read: bool = False
 
 
 @dataclass(slots=True)
@@ -91,34 +91,39 @@ class Acts:
 
     async def do(self, act: Act) -> Answer:
         """Raises Impossible."""
-        answer = Answer(None, True)
         if (customer := getattr(act, "customer", None)) not in (None, *self.customers):
             raise Impossible(f"there is no customer {customer!r} here")
-        if isinstance(act, Tap | Stranger | Scan | Walk):
-            self.hands.switch_day(on=False)
+        answer = Answer()
         match act:
-            case Tap() | Stranger() | Scan():
-                answer = self._hold(act)
-            case Walk():
-                self.hands.walk(act.customer)
             case Day():
                 self.hands.switch_day(on=act.on)
             case Consent():
                 await self._tell_consent(act)
             case Switch():
                 await self._switch(act)
+            case _:
+                answer = self._shop(act)
         self.scene.changed()
         return answer
 
-    def _hold(self, act: Tap | Stranger | Scan) -> Answer:
-        """Something to a reader."""
-        if isinstance(act, Tap):
-            return Answer(act.read_point, self.hands.tap(act.read_point, act.customer))
-        at = self.hands.place.get(act.customer)
-        if isinstance(act, Scan):
-            return Answer(at, self.hands.scan(at, act.text, act.symbology) if at else True)
-        at = at or READ_POINTS[0]
-        return Answer(at, self.hands.tap(at, None))
+    def _shop(self, act: Tap | Stranger | Scan | Walk) -> Answer:
+        """What a shopper does; then the day plays no more."""
+        place = self.hands.place.get(act.customer)
+        if isinstance(act, Scan) and not place:
+            return Answer()
+        self.hands.switch_day(on=False)
+        match act:
+            case Tap():
+                return Answer(act.read_point, self.hands.tap(act.read_point, act.customer))
+            case Stranger():
+                at = place or READ_POINTS[0]
+                return Answer(at, self.hands.tap(at, None))
+            case Scan():
+                assert place
+                return Answer(place, self.hands.scan(place, act.text, act.symbology))
+            case Walk():
+                self.hands.walk(act.customer)
+                return Answer(DOOR, read=True)
 
     async def _tell_consent(self, act: Consent) -> None:
         at, change = time.time(), self.customers[act.customer]

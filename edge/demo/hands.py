@@ -59,6 +59,8 @@ class Hands:
     def tap(self, read_point: str, customer: str | None) -> bool:
         """Of a shopper's band, or of a stranger's card; whether somebody reads there."""
         band = self.shoppers[customer].band if customer else STRANGER
+        if customer:
+            self.place[customer] = read_point
         return self._play({"kind": "tap", "type": "nfc", "value": band, "read_point": read_point})
 
     def scan(self, read_point: str, text: str, symbology: str = "EAN13") -> bool:

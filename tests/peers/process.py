@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float = 10.0) -> T:
+def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float = 20.0) -> T:
     """Return the first true answer of `condition`; fail, and say `what`, after `seconds`."""
     end = time.monotonic() + seconds
     while not (answer := condition()):

@@ -60,12 +60,12 @@ async function opened() {
   begun = true;
   state.who = state.store.shoppers[0].customer;
   await say(preferred());
+  reportAlways();
   for (const { cart } of state.store.shoppers.filter((each) => !only || each.cart === only)) {
     const phone = new Phone(cart, changed);
     state.phones.set(cart, phone);
     await phone.start(state.store.run);
   }
-  reportAlways();
   changed();
 }
 

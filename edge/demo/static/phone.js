@@ -58,7 +58,7 @@ export class Phone {
   subscribe(client) {
     client.subscribe(`cartwire/v1/carts/${this.cart}/items`, { qos: 1 }, async (error) => {
       await this.look();
-      if (client !== this.client || !client.connected) return;
+      if (client !== this.client || !client.connected || client.disconnecting) return;
       if (error) setTimeout(() => client.connected && this.subscribe(client), REFUSED);
       else this.become("on");
     });

@@ -4,6 +4,8 @@ import { post, state } from "./state.js";
 
 const EVERY = 300;
 const MANY = 200;
+/** Of about 600 bytes each; what two phones tell while the page is closed may have 64 kB. */
+const LAST = 40;
 const told = new Map();
 
 export function reportAlways() {
@@ -20,7 +22,7 @@ function again() {
 
 /** `leaving`: the page is closed, and the answer is nobody's any more. */
 async function report(phone, leaving = false) {
-  const before = told.get(phone) ?? 0;
+  const before = Math.max(told.get(phone) ?? 0, leaving ? phone.taken.length - LAST : 0);
   const took = phone.taken.slice(before, before + MANY).map((item) => item.event);
   if (!took.length) return;
   const window = `${phone.id} ${performance.timeOrigin}`;

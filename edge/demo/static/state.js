@@ -7,6 +7,7 @@ export const state = {
   /** @type {Map<string, import("./phone.js").Phone>} by cart */ phones: new Map(),
   /** Who the visitor is. */ who: "",
   /** What the visitor was just told. */ notice: null,
+  /** What the visitor held up last, and where: `customer`, `at`. */ held: null,
   /** How many readings the gateway had refused before the visitor's last one. */ refused: Infinity,
   /** A link for another device. */ link: "",
   camera: false,
@@ -53,11 +54,17 @@ export function listen(opened) {
   };
 }
 
-let acted = Promise.resolve();
+let under = 0;
+let acted = null;
 
-/** Does what the visitor did, one after the other: a scan does not overtake the tap before it. As `post`. */
+/**
+ * Does what the visitor did, one after the other: a scan does not overtake the tap before it. What waits for one that
+ * does not get through is not done either. As `post`.
+ */
 export function act(what) {
-  acted = acted.then(() => post("/acts", what));
+  const before = under ? acted : Promise.resolve(true);
+  under += 1;
+  acted = before.then((well) => well && post("/acts", what)).finally(() => { under -= 1; });
   return acted;
 }
 

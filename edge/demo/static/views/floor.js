@@ -70,14 +70,14 @@ const tap = (spot) => does({ do: "tap", read_point: spot, customer: state.who })
 /** Holds a product up where the shopper stands. */
 export const hold = (text, symbology = "EAN13") => does({ do: "scan", customer: state.who, text, symbology });
 
-async function does(what) {
-  state.refused = state.scene.gateway.refused;
+/** Something that has to do with a reader. */
+export async function does(what) {
+  state.refused = state.scene?.gateway.refused ?? Infinity;
   const answer = await act(what);
+  state.held = what.do === "scan" && answer?.read ? { customer: what.customer, at: answer.at } : null;
   if (!answer) say(_("That did not get through."));
+  else if (!answer.at) say(_("First tap at a reader."));
   else if (!answer.read) say(_("Nobody reads there: the gateway has no power."));
-  else if (what.do === "scan" && !answer.at) say(_("First tap at a reader."));
-  else if (what.do === "scan" && state.scene.consent[what.customer] === false && !state.scene.holders[answer.at])
-    say(_("Without the consent of %(who)s the scan is nobody's.", { who: called(what.customer) }));
   else say(null);
 }
 
@@ -86,8 +86,14 @@ function say(words) {
   changed();
 }
 
-/** That a reading was refused is known when the gateway has counted it. */
-const notice = () => (state.scene?.gateway.refused > state.refused ? _("Refused: the disk is full. Nothing was taken, nothing is lost.") : state.notice);
+/** What became of a reading is known when the gateway has said it. */
+function notice() {
+  const { gateway, consent, holders } = state.scene ?? {};
+  if (gateway?.refused > state.refused) return _("Refused: the disk is full. Nothing was taken, nothing is lost.");
+  if (state.held && consent?.[state.held.customer] === false && !holders?.[state.held.at])
+    return _("Without the consent of %(who)s the scan is nobody's.", { who: called(state.held.customer) });
+  return state.notice;
+}
 
 function hand() {
   const told = notice();

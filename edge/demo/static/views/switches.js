@@ -4,6 +4,7 @@ import { html } from "../vendor/lit-html/lit-html.js";
 import { _ } from "../i18n.js";
 import { icon } from "../icons.js";
 import { act, state } from "../state.js";
+import { does } from "./floor.js";
 import { called } from "../words.js";
 
 export function switches() {
@@ -27,7 +28,7 @@ export function switches() {
       well: gateway.state === "full" ? _("There is room again; it takes some seconds.") : _("Not a scan more fits then."),
       cut: gateway.state === "full" ? _("It takes no more, and says so. What it has taken goes on.") : _("It notices within 10 seconds."),
     })}
-    <div class="switch"><button data-act="stranger" @click=${() => act({ do: "stranger", customer: state.who })}>${icon("band")} ${_("A stranger's card")}</button>
+    <div class="switch"><button data-act="stranger" @click=${() => does({ do: "stranger", customer: state.who })}>${icon("band")} ${_("A stranger's card")}</button>
       <p>${_("Held to the reader after %(who)s: the session ends, the card leaves no trace.", { who })}</p></div>
     ${toggle("consent", "lock", _("Withdraw the consent"), _("Consent withdrawn · press to restore"), agreed,
       agreed ? _("Of %(who)s, at the platform, which tells the store.", { who }) : _("The band of %(who)s is nobody's now; nothing more comes into the cart.", { who }),
