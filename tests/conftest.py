@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 import counter
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
+hypothesis.settings.register_profile("cartwire", deadline=None)  # no test asserts how long something takes
+hypothesis.settings.load_profile("cartwire")
 
 
 class Platform:

@@ -348,7 +348,7 @@ class Lamp:
 
 
 @given(st.floats(0.3, 20), st.floats(50, 600))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_what_is_white_is_not_burnt_out_for_long(light: float, start: float) -> None:
     camera = Lamp(light, start)
     exposure, given = Exposure(camera), []

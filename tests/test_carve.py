@@ -46,7 +46,7 @@ def key(row: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(map(repr, row))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS, size=st.sampled_from([512, 1024, 4096]), wal=st.booleans())
 def test_what_sqlite_wrote_is_found(
     tmp_path_factory: Any, rows: dict[int, tuple[Any, Any]], size: int, wal: bool
@@ -62,7 +62,7 @@ def test_what_sqlite_wrote_is_found(
         connection.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(damage=st.lists(st.tuples(st.integers(0, 200_000), st.binary(min_size=1, max_size=700)), max_size=20))
 def test_damage_ends_nothing(tmp_path_factory: Any, damage: list[tuple[int, bytes]]) -> None:
     """Whatever is written over the file, what is left can be gone through."""

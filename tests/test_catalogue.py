@@ -314,7 +314,7 @@ def test_shoppers_are_found(feed: Feed, database: Database) -> None:
 
 
 @given(st.text(max_size=100))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_may_be_searched_for(feed: Feed, database: Database, q: str) -> None:
     with closing(database.reader()) as connection:
         catalogue.products(connection, q)

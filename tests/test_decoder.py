@@ -328,7 +328,7 @@ def test_a_frame_of_any_form_can_be_looked_at(shape: tuple[int, int]) -> None:
 
 
 @given(st.text(min_size=1, max_size=40))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_text_of_any_letters_is_read_as_it_is(text: str) -> None:
     """If a QR code can hold it: the encoder of the peers has no more than 271 bytes, and no NUL."""
     label = qr(text.replace("\0", "0"), 4)

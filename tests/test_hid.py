@@ -272,20 +272,19 @@ def withstood(data: bytes, layout: Any, *, full: bool = False) -> None:
     assert told(scanner, CLEAN[layout]) == [GOOD]
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(st.binary(max_size=60), st.sampled_from(sorted(LAYOUTS)))
 def test_whatever_comes_a_clean_line_after_it_is_read(data: bytes, layout: str) -> None:
     withstood(data, layout)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_whatever_comes_when_the_line_is_full(data: bytes) -> None:
     withstood(data, "us", full=True)
 
 
 @pytest.mark.long
-@settings(max_examples=1_000_000, deadline=None)
+@settings(max_examples=1_000_000)
 @given(st.binary(max_size=60), st.sampled_from(sorted(LAYOUTS)))
 def test_whatever_comes_at_length(data: bytes, layout: str) -> None:
     withstood(data, layout)

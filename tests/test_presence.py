@@ -188,7 +188,7 @@ def holds(walk: Walk) -> None:
     assert all(after - before > CALM - 1e-9 for before, after in pairwise(changes)), changes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(HEARD, max_size=60), STRANGE)
 def test_no_input_makes_it_alternate_faster_than_three_seconds(
     heard: list[tuple[float, str, int]], rules: Rules
@@ -202,7 +202,7 @@ def test_no_input_makes_it_alternate_faster_than_three_seconds(
 
 
 @pytest.mark.long
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(st.lists(HEARD, max_size=200), STRANGE)
 def test_no_input_makes_it_alternate_faster_at_length(heard: list[tuple[float, str, int]], rules: Rules) -> None:
     walk = Walk(rules)

@@ -191,7 +191,7 @@ def torture(chunks: list[bytes | None], gap: float | None) -> None:
         assert framing.dropped
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(CHUNKS, st.sampled_from([None, 0.1]))
 def test_whatever_comes(chunks: list[bytes | None], gap: float | None) -> None:
     torture(chunks, gap)

@@ -290,7 +290,6 @@ def test_stories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     how = settings(
         max_examples=STORIES,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         derandomize=False,
         print_blob=True,
