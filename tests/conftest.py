@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
-hypothesis.settings.register_profile("cartwire", deadline=None)  # no test asserts how long something takes
+hypothesis.settings.register_profile("cartwire", deadline=None)  # a busy machine takes long over an example
 hypothesis.settings.load_profile("cartwire")
 
 
