@@ -50,6 +50,20 @@ def test_the_field_stays_as_it_was(shared: Counter) -> None:
     assert field.input_value() == "김민지"
 
 
+@pytest.mark.parametrize("end", ["Enter", ""], ids=["enter", "silence"])
+def test_keys_that_a_busy_machine_brings_late(shared: Counter, end: str) -> None:
+    terminal = shared.terminal("clerk")
+    terminal.go("shopper")
+    field = terminal.page.get_by_role("searchbox")
+    field.fill("김민")
+    rest = terminal.wedge(gtin13(1), end, late=6)
+    terminal.hook("desk", "unknown").first.wait_for()
+    rest()
+    product_opens(terminal, 1)
+    terminal.go("shopper")
+    assert terminal.page.get_by_role("searchbox").input_value() in ("", "김민")
+
+
 def test_with_a_korean_input_method(shared: Counter) -> None:
     terminal = shared.terminal("clerk")
     terminal.go("shopper")
@@ -93,6 +107,19 @@ def test_in_the_field_for_the_pin(shared: Counter) -> None:
     field.press_sequentially(secret[3:], delay=80)
     field.press("Enter")
     terminal.main("floor").wait_for()
+
+
+def test_keys_that_come_late_are_no_pin(shared: Counter) -> None:
+    terminal = shared.terminal(None)
+    name, secret = PEOPLE["clerk"]
+    terminal.page.get_by_role("button", name=name, exact=True).click()
+    field = terminal.page.get_by_label("PIN or password")
+    field.fill(secret)
+    rest = terminal.wedge(gtin13(1), late=6)
+    until(lambda: "PIN" in terminal.focused(), "the scan seemed over")
+    rest()
+    until(lambda: "PIN" in terminal.focused(), "the scan is over")
+    assert (terminal.at, field.input_value()) == ("login", secret)
 
 
 def test_who_types_slowly_types(shared: Counter) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 from peers.process import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, ViewportSize
 
@@ -181,8 +181,11 @@ class Terminal:
         """Return when each row was there first, in seconds since 1970."""
         return {id: at / 1000 for id, at in self.page.evaluate("window.firstSeen").items()}
 
-    def wedge(self, text: str, end: str = "Enter", *, ime: bool = False) -> None:
-        """Scan with a scanner that is a keyboard of this screen; `ime`: an input method hides what its keys mean."""
+    def wedge(self, text: str, end: str = "Enter", *, ime: bool = False, late: int = 0) -> Callable[[], None]:
+        """Scan with a scanner that is a keyboard of this screen; `ime`: an input method hides what its keys mean.
+
+        As many keys as are `late` were pressed with the others, and come when what is returned is called.
+        """
         now = time.time()
         keys: list[dict[str, Any]] = []
         for number, sign in enumerate([*text, end] if end else text):
@@ -193,6 +196,11 @@ class Terminal:
             virtual = {"Enter": 13, "Tab": 9, "Process": 229}.get(key) or ord(key.upper())
             keyed = {"key": key, "code": code, "windowsVirtualKeyCode": virtual, "timestamp": now + number * KEY_GAP}
             keys += [{"type": "keyDown", **keyed} | ({"text": char} if char else {}), {"type": "keyUp", **keyed}]
+        in_time = len(keys) - 2 * late
+        self._send(keys[:in_time])
+        return lambda: self._send(keys[in_time:])
+
+    def _send(self, keys: list[dict[str, Any]]) -> None:
         # One after the other each would wait for the answer to the one before: on a busy machine slower than a person.
         session, loop = self.cdp._impl_obj, self.cdp._loop
         sent = [loop.create_task(session.send("Input.dispatchKeyEvent", key, None)) for key in keys]

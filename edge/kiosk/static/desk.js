@@ -15,10 +15,15 @@ export function show(read) {
   OPEN[read.kind]?.(read);
 }
 
-/** A code that a scanner typed. A viewer may look for products only. */
+let asked = 0;
+
+/** A code that a scanner typed: the last one counts. A viewer may look for products only. */
 export async function typed(text) {
-  if (may("clerk")) show(await call("POST", "/api/desk", { body: { text } }));
-  else if (state.session?.person) location.hash = `#/products?q=${encodeURIComponent(text)}`;
+  const mine = ++asked;
+  if (may("clerk")) {
+    const read = await call("POST", "/api/desk", { body: { text } });
+    if (mine === asked) show(read);
+  } else if (state.session?.person) location.hash = `#/products?q=${encodeURIComponent(text)}`;
 }
 
 const OPEN = {

@@ -1,7 +1,8 @@
 /**
  * A scanner that is a keyboard types wherever the focus is, much faster than a person. Six keys within 210 ms are a scan:
  * what all keys since the last silence have written is taken back, the rest is swallowed, and the text goes to `found`. It
- * ends with Enter, Tab, or 150 ms of silence: a busy machine stretches a gap, yet hardly six in a row.
+ * ends with Enter, Tab, or 150 ms of silence. A busy machine stretches a gap, yet hardly six in a row; it brings keys
+ * late, too, and when they were pressed tells that they belong to a scan that seemed over: the whole goes to `found` anew.
  */
 
 const KEYS = 6;
@@ -18,16 +19,17 @@ const PLAIN = { Minus: "-", Equal: "=", Slash: "/", Semicolon: ";", Quote: "'", 
 let typed = "";
 let times = [];
 let burst = false;
+let over = false;
 let field = null;
 let timer = 0;
 
 /** Listens to all keys from now on. */
 export function listen(found) {
   const end = () => {
-    const text = typed;
-    if (burst) restore(field);
-    if (burst) found(text);
-    forget();
+    burst = false;
+    over = true;
+    restore(field);
+    found(typed);
   };
   addEventListener("keydown", (event) => key(event, end), { capture: true });
   for (const kind of ["keypress", "beforeinput"]) {
@@ -39,12 +41,14 @@ function key(event, end) {
   if (event.key === "Shift") return;
   if (event.repeat || event.timeStamp - (times.at(-1) ?? 0) > SILENCE) forget();
   const ends = event.key === "Enter" || event.key === "Tab" || event.code === "Enter" || event.code === "Tab";
+  const letter = event.repeat ? "" : character(event);
+  if (over && (ends || letter)) begin();
   if (burst && ends) {
     swallow(event);
     end();
+    forget();
     return;
   }
-  const letter = event.repeat ? "" : character(event);
   if (!letter) {
     if (burst) swallow(event);
     else forget();
@@ -54,9 +58,8 @@ function key(event, end) {
   typed = (typed + letter).slice(0, LIMIT);
   times = [...times, event.timeStamp].slice(-KEYS);
   if (!burst && times.length === KEYS && event.timeStamp - times[0] < FAST) {
-    burst = true;
     restore(field);
-    if (field.value !== null) field.element.blur();
+    begin();
   }
   if (burst) {
     swallow(event);
@@ -65,10 +68,19 @@ function key(event, end) {
   }
 }
 
+/** From here to the end no key is typing; without the focus an input method stays out of it. */
+function begin() {
+  if (over) field = remembered();
+  burst = true;
+  over = false;
+  if (field.value !== null) field.element.blur();
+}
+
 function forget() {
   clearTimeout(timer);
   typed = "";
   burst = false;
+  over = false;
   field = null;
   times = [];
 }
