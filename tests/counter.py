@@ -112,7 +112,7 @@ class Counter:
         for number in numbers:
             self.store.scan(number, read_point)
         enough = before[1] + len(numbers)
-        until(lambda: len(self.of("cart.item_added")) >= enough, "the items", 15)
+        until(lambda: len(self.of("cart.item_added")) >= enough, "the items", 60)
         return self.of("cart.item_added")[before[1] :]
 
     def faults(self) -> list[str]:

@@ -126,9 +126,9 @@ def test_what_no_app_takes_does_not_stay(
 ) -> None:
     """Nor what is pushed again: it goes with the maximum age, and is on no disk any more."""
     port = free_port()
-    store = furnish(listen=f"127.0.0.1:{port}", max_age="3s")
+    store = furnish(listen=f"127.0.0.1:{port}", max_age="10s")
     opened(store, platform)
-    app = phone(port, "k-1", tmp_path / "apps", ended, max_age=3)
+    app = phone(port, "k-1", tmp_path / "apps", ended, max_age=10)
     app.offline()
     store.tap(BANDS["k-1"])
     scanned = store.scan(1)
@@ -138,7 +138,7 @@ def test_what_no_app_takes_does_not_stay(
         return any(padded(scanned).encode() in path.read_bytes() for path in kept.rglob("*.blk"))
 
     until(names, "the broker to keep it for the app")
-    until(lambda: not names(), "its time to be over", 30)
+    until(lambda: not names(), "its time to be over", 60)
     store.kill()  # and it stays so when the broker finds its stream there
     opened(store, platform)
     app.online()

@@ -164,7 +164,7 @@ def test_a_stop_while_it_starts_is_clean(store: Store, tmp_path: Path, ended: Ex
 def test_more_signals_change_nothing(store: Store) -> None:
     store.start()
     store.ready()
-    until(lambda: not store.running or os.kill(store.pid, signal.SIGTERM), "the end", 15)
+    until(lambda: not store.running or os.kill(store.pid, signal.SIGTERM), "the end", 60)
     store.stop()
 
 

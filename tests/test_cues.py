@@ -83,7 +83,7 @@ def test_the_reader_beeps_and_its_own_beep_is_switched_off(
 def test_bad_cues_harm_nothing(
     store: Store, platform: Platform, app: App, loudspeaker: Callable[[], list[str]], opened: Callable[..., Store]
 ) -> None:
-    store.floor["claim"] = "1s"
+    store.floor["claim"] = "3s"
     opened()
     store.scan(1)
     until(lambda: [line.split()[0] for line in loudspeaker()] == ["saved.wav", "unknown.wav"], "saved, then unclaimed")

@@ -38,7 +38,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         opened = Demo(tmp_path_factory.mktemp("demo"))
         ended.callback(opened.child.kill)
         yield opened
-        assert opened.child.terminate() == 0
+        assert opened.child.terminate(BACK) == 0
 
 
 @pytest.fixture
@@ -75,8 +75,9 @@ def test_the_day_plays_by_itself_until_somebody_takes_over(visitor: Open) -> Non
     assert int(page.page.locator("[data-received]").inner_text().split()[0]) >= 4
     assert page.page.locator("[data-act=day]").get_attribute("aria-pressed") == "true"
     time = page.page.locator("[data-event] time").last
-    told = datetime.fromisoformat(time.get_attribute("datetime") or "").astimezone(ZoneInfo("Asia/Seoul"))
-    assert time.inner_text() == told.strftime("%H:%M:%S"), "the store's time, wherever the visitor is"
+    at, shown = time.evaluate("time => [time.getAttribute('datetime'), time.innerText]")
+    told = datetime.fromisoformat(at).astimezone(ZoneInfo("Asia/Seoul"))
+    assert shown == told.strftime("%H:%M:%S"), "the store's time, wherever the visitor is"
     page.tap(ALEX, "till-1")
     page.page.locator("[data-act=day][aria-pressed=false]").wait_for()
     page.settled()
@@ -352,7 +353,7 @@ def test_an_open_page_begins_anew_with_another_demo_at_its_address(
         other.locator("[data-phone]").first.wait_for(timeout=BACK * 1000)
         if number == 0:
             page.evaluate("window.first = true")
-            assert demo.child.terminate() == 0
+            assert demo.child.terminate(BACK) == 0
     page.wait_for_function("() => !window.first && document.querySelector('[data-phone]')", timeout=BACK * 1000)
     other.goto(demo.url)
     other.locator("#used").wait_for()
@@ -474,8 +475,8 @@ def test_the_staffs_page_does_not_take_the_focus_that_is_elsewhere(visitor: Open
     page = visitor()
     page.page.frame_locator("iframe").locator("input").first.focus()
     page.page.locator("[data-act=internet]").focus()
-    for frame in page.page.frames:
-        frame.wait_for_function("() => (window.pictures = (window.pictures ?? 0) + 1) > 150")  # it draws each second
+    for frame in page.page.frames:  # each is drawn once a second
+        frame.wait_for_function("() => (window.pictures = (window.pictures ?? 0) + 1) > 150", timeout=BACK * 1000)
     assert page.page.evaluate("document.activeElement.dataset.act") == "internet"
 
 

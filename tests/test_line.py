@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from peers.process import free_port, until
+from peers.process import BUSY, free_port, until
 from peers.proxy import Proxy
 from peers.tls import Authority
 from sync import mqtt, tls
@@ -61,9 +61,9 @@ class Held:
         )
 
     async def within(self, seconds: float, condition: Callable[[], object]) -> float:
-        """Return after how many seconds it was so."""
+        """Return after how many seconds it was so; on a busy machine they may be more."""
         begun = time.monotonic()
-        await asyncio.to_thread(until, condition, lambda: f"{self.line}", seconds)
+        await asyncio.to_thread(until, condition, lambda: f"{self.line}", seconds + BUSY)
         return time.monotonic() - begun
 
 
@@ -108,11 +108,11 @@ async def test_a_cut_and_its_return_are_seen(cut: State, seconds: float) -> None
 async def test_a_server_that_closes_what_is_idle_does_not_cut_the_line() -> None:
     """However soon it does; and it is not dialled more often than every two seconds."""
     async with held(lambda port: port) as shop:
-        shop.server.patience = 1.0
+        shop.server.patience = 2.0
         begun, before = time.monotonic(), shop.server.taken
         for transport in shop.server.open:
             transport.close()
-        await shop.within(12, lambda: shop.server.taken > before + 2)
+        await shop.within(30, lambda: shop.server.taken > before + 2)
         assert time.monotonic() - begun >= 2
         assert (shop.returns, shop.line.up) == ([], True)
 
@@ -133,7 +133,7 @@ async def test_over_tls_it_is_held_to_whom_we_believe_alone(tmp_path: Path) -> N
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
-        await asyncio.sleep(0.2)
+        await asyncio.Event().wait()
 
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: Connection(server), "127.0.0.1", port, ssl=authority.server()):
@@ -156,7 +156,7 @@ async def test_a_broker_that_falls_silent_is_gone(broker: Mosquitto) -> None:
     try:
         async with mqtt.connect(server, ("will", b""), lambda _: None) as connection:
             await asyncio.to_thread(proxy.set, "stall")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(20 + BUSY):
                 assert str(await connection.lost) == "the broker is gone: it has fallen silent"
     finally:
         await asyncio.to_thread(proxy.close)

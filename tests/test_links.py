@@ -14,7 +14,7 @@ import pytest
 
 from peers.app import App
 from peers.day import SEED, Day, furnish
-from peers.process import until
+from peers.process import BUSY, until
 from peers.proxy import Proxy, State
 from peers.store import Store, Table, pseudonym
 from peers.tls import Authority, Front
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.faults
 LONG = bool(os.environ.get("CARTWIRE_FAULTS"))
 FLAPS = 100
 RATE = 30  # scans a second
-MARGIN = 3.0 if LONG else 12.0  # seconds that a busy machine may take on top; in `make test` five parts run at once
+MARGIN = 3.0 if LONG else BUSY
 LIMIT = 12.0
 """Seconds after the end of a fault in which the first event must have come through."""
 LIMITS = {"refuse": 2.0, "reset": 2.0, "flaps": 2.0}

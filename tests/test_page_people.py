@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
     from counter import Counter
 
@@ -26,6 +26,14 @@ SEES = {
     "manager": ["floor", "shopper", "products", "sync", "devices", "people"],
 }
 """The pages of each role."""
+PLACES = """() => {
+  window.places = ['login'];
+  const look = () => {
+    const place = document.querySelector('main[data-page]')?.dataset.page;
+    if (place !== places.at(-1)) places.push(place);
+  };
+  new MutationObserver(look).observe(document.body, {childList: true, subtree: true, attributeFilter: ['data-page']});
+}"""
 
 
 def ways(terminal: Terminal) -> list[str]:
@@ -101,6 +109,59 @@ def test_a_screen_left_alone_is_locked_and_goes_on_where_it_was(counter: Counter
     terminal.main("products").wait_for()
 
 
+def test_a_screen_stays_locked_though_the_gateway_does_not_hear_of_it(counter: Counter) -> None:
+    terminal = counter.terminal("clerk", clock=True)
+    counter.visit(BAND, 1)
+    terminal.page.get_by_text("김민지").first.wait_for()
+    refused: list[str] = []
+
+    def cut(route: Route) -> None:
+        if route.request.method == "DELETE":
+            refused.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    terminal.page.route("**/api/session", cut)
+    terminal.page.clock.fast_forward(601_000)
+    terminal.main("login").wait_for()
+    tried = len(refused)
+    for _ in range(4):
+        terminal.page.clock.run_for(1000)
+        assert (terminal.at, "김민지" in terminal.page.content()) == ("login", False)
+    assert len(refused) > tried
+    assert counter.staff["clerk"].ask("getFloor").status == 200, "the gateway has heard nothing"
+    terminal.page.unroute("**/api/session")
+    until(lambda: counter.staff["clerk"].ask("getFloor").status == 401, "it to be told")
+    terminal.log_in(*PEOPLE["clerk"])
+    terminal.page.get_by_text("김민지").first.wait_for()
+
+
+def test_an_answer_from_before_the_log_out_brings_nobody_back(counter: Counter) -> None:
+    terminal = counter.terminal("clerk", clock=True)
+    counter.visit(BAND, 1)
+    terminal.page.get_by_text("김민지").first.wait_for()
+    answer = terminal.page.request.get(f"http://127.0.0.1:{counter.store.port}/api/session")
+    late: list[Route] = []
+
+    def keep(route: Route) -> None:
+        if route.request.method == "GET" and not late:
+            late.append(route)
+        else:
+            route.continue_()
+
+    terminal.page.route("**/api/session", keep)
+    terminal.page.clock.fast_forward(61_000)
+    terminal.press("Log out")  # the first touch for a minute, which the gateway is told of
+    terminal.main("login").wait_for()
+    terminal.page.evaluate(PLACES)
+    with terminal.page.expect_response("**/api/session"):
+        late[0].fulfill(response=answer)
+    terminal.page.clock.run_for(3000)
+    terminal.log_in(*PEOPLE["clerk"])
+    assert terminal.page.evaluate("places") == ["login", "floor"]
+
+
 def test_who_logs_out_is_out(counter: Counter) -> None:
     terminal = counter.terminal("clerk")
     counter.visit(BAND, 1)
@@ -128,7 +189,7 @@ def test_a_manager_adds_and_removes_a_person(counter: Counter) -> None:
     remove.click()
     terminal.confirm("Remove")
     assert sora.ask("getFloor").status == 200
-    until(lambda: sora.ask("getFloor").status == 401, "the session to end", 15)
+    until(lambda: sora.ask("getFloor").status == 401, "the session to end", 60)
     assert sora.try_in("sora", "771204").code == "wrong-secret"
     until(lambda: "sora" not in terminal.main("people").inner_text(), "the page to know")
     assert manager.ask("deletePerson", name=PEOPLE["manager"][0]).code == "last-manager"

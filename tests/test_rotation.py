@@ -70,7 +70,7 @@ def test_all_are_known_by_either_key_and_strangers_by_the_new(rotated: Store, pl
     until(lambda: len(app.cart) == 2, store.tail)
     for _ in range(8):
         store.fifos["till-1"].write({"kind": "sighting", "type": "ibeacon", "value": BEACON, "rssi": -50})
-    until(lambda: store.of("presence.entered"), "the beacon to be known", 15)
+    until(lambda: store.of("presence.entered"), "the beacon to be known", 60)
     store.tap(STRANGER)
     until(lambda: store.of("tap.unknown"), store.tail)
     assert [event["data"]["pseudonym"] for event in store.of("tap.unknown")] == [renamed("nfc", STRANGER)]

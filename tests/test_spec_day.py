@@ -90,6 +90,7 @@ def test_a_day_is_as_the_documents_say(
     store.start()
     store.ready()
     platform.wait_pulled()
+    until(lambda: ear.told("status", "status"), "it to be online")
     store.stop()
     clock.reached()
     store.configure([recorded_day(store.folder), {"kind": "replay", "read_point": "door", "path": "door.fifo"}])

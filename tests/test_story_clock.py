@@ -62,7 +62,7 @@ def test_without_a_clock_no_certificate_is_believed_and_nothing_is_lost(
     for n in range(3):
         store.scan(n)
     for sink in ("cart", "platform"):
-        until(lambda sink=sink: "clock not set" in store.status()["sinks"][sink]["reason"], f"{sink} to say why", 10)
+        until(lambda sink=sink: "clock not set" in store.status()["sinks"][sink]["reason"], f"{sink} to say why")
     assert store.status()["clock"]["ok"] is False
     assert store.of("customer.identified") == []
 
@@ -100,7 +100,7 @@ def test_jumps_change_neither_sessions_nor_expiry_nor_retention(
     for n, jump in enumerate((0, 10 * YEAR, -30 * YEAR, 3600, -3600)):
         clock.is_wrong_by(jump)
         store.scan(n)
-        until(lambda n=n: len(app.received) == n + 1, f"the item after a jump of {jump} s", 10)
+        until(lambda n=n: len(app.received) == n + 1, f"the item after a jump of {jump} s")
     assert len({event["data"]["session"] for event in app.received}) == 1
     assert [expiry is not None and DAY - 60 < expiry <= DAY for expiry in app.expiries] == [True] * 5
     assert store.status()["held"] == 1
@@ -110,7 +110,7 @@ def test_jumps_change_neither_sessions_nor_expiry_nor_retention(
     assert store.events()[0]["seq"] == 1
     platform.customer("c-2", "k-2", "cart")
     platform.band(pseudonym("nfc", STRANGER), "c-2")
-    until(lambda: store.of("customer.resolved"), "the stranger to have a name", 10)
+    until(lambda: store.of("customer.resolved"), "the stranger to have a name")
     assert store.status()["held"] == 0
 
 
@@ -125,16 +125,16 @@ def test_a_band_that_is_bound_while_its_shopper_stands_there(
     platform.wait_pulled()
     store.tap(STRANGER)
     before = store.scan(1)
-    until(lambda: store.status()["held"] == 1, "the scan to be held", 10)
+    until(lambda: store.status()["held"] == 1, "the scan to be held")
     now = datetime.now(UTC).isoformat()
     platform.change("identifier", pseudonym("nfc", STRANGER), {"type": "nfc", "customer": "c-1", "from": now})
-    resolved = until(lambda: store.of("customer.resolved"), "the session to get its name", 10)[0]
+    resolved = until(lambda: store.of("customer.resolved"), "the session to get its name")[0]
     assert [event["data"]["gtin"] for event in store.of("scan.unclaimed")] == [padded(before)]
-    until(lambda: store.status()["sinks"]["platform"]["queued"] == 0, "the platform to have it", 10)
+    until(lambda: store.status()["sinks"]["platform"]["queued"] == 0, "the platform to have it")
     store.kill()
     store.start()
     store.ready()
     mine = store.scan(2)
-    until(lambda: app.cart == [padded(mine)], "the item", 10)
+    until(lambda: app.cart == [padded(mine)], "the item")
     assert app.received[0]["data"]["session"] == resolved["data"]["session"]
     assert platform.problems() == []

@@ -68,7 +68,7 @@ def settle(store: Store, platform: Platform, *apps: App) -> list[dict[str, Any]]
     """Wait until nothing waits; hold everybody against the contract; return the events."""
     until(store.settled, lambda: f"nothing waits: {store.status()}", 30)
     events = store.events()
-    until(lambda: platform.events() == events, "the platform has the journal", 10)
+    until(lambda: platform.events() == events, "the platform has the journal")
     assert platform.problems() == []
     assert [problem for event in events for problem in event_violations(event)] == []
     assert [problem for app in apps for problem in app.problems] == []
@@ -282,7 +282,7 @@ def test_a_recorded_day_is_played_as_fast_as_it_is_taken(opened: Store, platform
     (opened.folder / "day.jsonl").write_text(text + "no line\n")
     opened.configure([{"kind": "replay", "read_point": "till-9", "path": "day.jsonl", "speed": 0.0}])
     opened.start()
-    until(lambda: app.cart == gtins(1, 2, 3, 5), "the whole day", 15)
+    until(lambda: app.cart == gtins(1, 2, 3, 5), "the whole day", 60)
     told = [kind for kind in kinds(settle(opened, platform, app)) if kind != "cart.item_confirmed"]
     assert told == [
         "customer.identified",

@@ -60,7 +60,7 @@ def test_a_store_that_is_full_refuses_and_recovers(
         flood(store)
     assert store.health() == (503, "the capacity is used up but for the reserve")
     store.tap(OTHER)
-    until(lambda: store.of("session.ended"), "another's tap to end the session all the same", 10)
+    until(lambda: store.of("session.ended"), "another's tap to end the session all the same")
     assert used(store) <= CAPACITY
     accepted = [event["id"] for event in store.of("cart.item_added")]
     assert len(accepted) > 500
@@ -75,7 +75,7 @@ def test_a_store_that_is_full_refuses_and_recovers(
     store.tap(BAND)
     before = len(app.received)
     text = store.scan(1)
-    until(lambda: len(app.received) > before, "a scan after that", 10)
+    until(lambda: len(app.received) > before, "a scan after that")
     assert app.received[-1]["data"]["gtin"] == padded(text)
     assert platform.problems() == []
 
@@ -142,7 +142,7 @@ def struck(
         platform.wait_pulled()
         store.tap(BAND)
         store.scan(1)
-        until(lambda: app.received, "the first item", 10)
+        until(lambda: app.received, "the first item")
         store.kill()
         store.about = store.data / "cartwire.db-wal"
         return store
@@ -157,16 +157,16 @@ def test_a_tap_that_a_full_disk_refused_is_remembered_over_a_kill(struck: Callab
     store.start()
     store.ready()
     store.scan(2)
-    until(lambda: "cannot" in store.said, "a full disk", 10)
+    until(lambda: "cannot" in store.said, "a full disk")
     store.tap(OTHER)
-    until(lambda: store.status()["readings"]["cannot"] >= 2, "the tap to be refused", 10)
+    until(lambda: store.status()["readings"]["cannot"] >= 2, "the tap to be refused")
     store.kill()
     store.fault = None
     store.start()
     store.ready()
     store.scan(3)
-    until(lambda: store.of("session.ended"), "the session to end", 10)
-    until(lambda: store.status()["held"] == 1, "the scan to be held", 10)
+    until(lambda: store.of("session.ended"), "the session to end")
+    until(lambda: store.status()["held"] == 1, "the scan to be held")
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
 
 
@@ -179,12 +179,12 @@ def test_a_loyalty_code_that_is_a_product_code_too(struck: Callable[[Table], Str
     store.start()
     store.ready()
     store.scan(2)
-    until(lambda: "cannot" in store.said, "a full disk", 10)
+    until(lambda: "cannot" in store.said, "a full disk")
     store.scan(7)
-    until(lambda: store.status()["readings"]["cannot"] >= 2, "the code to be refused", 10)
+    until(lambda: store.status()["readings"]["cannot"] >= 2, "the code to be refused")
     store.mend()
     until(lambda: store.scan(3) and store.of("session.ended"), "room, and the session to end", 30)
-    until(lambda: store.status()["held"], "the scan to be held", 10)
+    until(lambda: store.status()["held"], "the scan to be held")
     assert [event["data"]["gtin"] for event in store.of("cart.item_added")] == [padded(gtin13(1))]
 
 
@@ -201,4 +201,4 @@ def test_a_disk_that_is_full_at_the_start(struck: Callable[[Table], Struck], app
     store.tap(BAND)
     store.scan(2)
     until(lambda: len(app.received) == 2, "the next item", 20)
-    until(lambda: store.of("session.ended"), "the session before to have ended", 10)
+    until(lambda: store.of("session.ended"), "the session before to have ended")

@@ -13,7 +13,7 @@ import pytest
 
 from bands import BAND
 from peers.day import SEED
-from peers.process import until
+from peers.process import BUSY, until
 from peers.proxy import Proxy
 from peers.staff import Staff
 from peers.store import Store
@@ -102,7 +102,7 @@ def test_where_no_file_can_be_opened_the_shop_goes_on(tmp_path: Path, ended: Exi
 def test_a_cut_is_seen_though_nothing_is_sent(
     end: str, broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStack
 ) -> None:
-    """Within 3 s if it closes or refuses, 20 s if it falls silent; and its end within 5 s."""
+    """Within 3 s if it closes or refuses, 20 s if it falls silent; and its end within 5 s. On a busy machine later."""
     proxy = Proxy(broker.port if end == "broker" else platform.port)
     ended.callback(proxy.close)
     urls = {"broker": broker.url, "platform": str(platform.table["url"])}
@@ -124,12 +124,12 @@ def test_a_cut_is_seen_though_nothing_is_sent(
         for cut, seconds in cuts:
             proxy.set(cut)
             begun = time.monotonic()
-            until(lambda: not online(), f"{cut} to be seen", seconds)
+            until(lambda: not online(), f"{cut} to be seen", seconds + BUSY)
             seen = time.monotonic() - begun
             until(lambda seen=seen, begun=begun: time.monotonic() > begun + seen + 3, "some tries to come back")  # type: ignore[misc]
             proxy.set("up")
             begun = time.monotonic()
-            until(online, f"the end of {cut}", 5)
+            until(online, f"the end of {cut}", 5 + BUSY)
             print(f"{end}, {cut}: seen after {seen:.1f} s, its end after {time.monotonic() - begun:.1f} s")
     assert stream.problems == []
     until(lambda: platform.problems() == [], "nothing against the contract")

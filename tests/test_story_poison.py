@@ -45,7 +45,7 @@ def test_a_sticker_in_the_cameras_view(store: Store, known: Platform, app: App) 
     for text in ("https://[sticker", "https://a]b/01/1", "http://[::1/01/1", "]d2\x1d01" + "9" * 99):
         store.fifos["till-1"].write({"kind": "scan", "text": text, "symbology": "QR"})
     store.scan(1)
-    until(lambda: app.received, "the product behind them", 10)
+    until(lambda: app.received, "the product behind them")
     assert store.status()["readings"]["unknown"] == 4
 
 
@@ -76,7 +76,7 @@ def test_a_broker_that_is_silent_at_first(
     store.scan(1)
     until(lambda: "does not answer" in store.status()["sinks"]["cart"]["reason"], "the gateway to give up", 20)
     proxy.set("up")
-    until(lambda: app.received, "the item", 15)
+    until(lambda: app.received, "the item", 60)
 
 
 @pytest.mark.parametrize(("consents", "left"), [("[]", frozenset()), ('["cart"]', frozenset({"cart"}))])
@@ -101,7 +101,7 @@ def test_a_flipped_bit_in_a_row(store: Store, known: Platform, app: App) -> None
     known.wait_pulled()
     store.tap(BAND)
     store.scan(1)
-    until(store.settled, "all to be delivered", 10)
+    until(store.settled, "all to be delivered")
     store.stop()
     path = store.data / "cartwire.db"
     data = bytearray(path.read_bytes())
@@ -113,7 +113,7 @@ def test_a_flipped_bit_in_a_row(store: Store, known: Platform, app: App) -> None
     (opened,) = [event for event in store.of("journal.opened") if event["data"]["reason"] == "salvaged"]
     assert opened["data"]["rows_lost"] == 1
     store.scan(2)
-    until(lambda: len(app.received) == 2, "the next item, in the same session", 10)
+    until(lambda: len(app.received) == 2, "the next item, in the same session")
 
 
 def test_rows_go_also_where_nothing_is_ever_pushed(store: Store, platform: Platform) -> None:
@@ -124,7 +124,7 @@ def test_rows_go_also_where_nothing_is_ever_pushed(store: Store, platform: Platf
     store.ready()
     for n in range(5):
         store.scan(n)
-    until(lambda: len(platform.of("scan.unclaimed")) == 5, "five scans that nobody claims", 15)
+    until(lambda: len(platform.of("scan.unclaimed")) == 5, "five scans that nobody claims", 60)
     until(lambda: len(store.events()) <= 1, "old rows to go", 30)
 
 

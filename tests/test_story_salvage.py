@@ -68,7 +68,7 @@ def test_a_damaged_database_is_salvaged(
     for n in range(30):
         store.scan(n)
     until(lambda: len(app.received) == 30, "thirty items", 20)
-    until(lambda: store.status()["sinks"]["platform"]["queued"] == 0, "them at the platform", 10)
+    until(lambda: store.status()["sinks"]["platform"]["queued"] == 0, "them at the platform")
     platform.kill()
     broker.stop()
     for n in range(30, 60):

@@ -54,7 +54,7 @@ def test_a_catalogue_of_many_pages(store: Store, platform: Platform, app: App) -
     until(lambda: store.status()["feed"]["reachable"], "the whole catalogue", 30)
     store.tap(BAND)
     store.scan(1400)
-    until(lambda: app.received, "the item", 10)
+    until(lambda: app.received, "the item")
     assert app.received[0]["data"]["product"]["name"].startswith("상품 1400 ")
 
 
@@ -70,7 +70,7 @@ def test_nonsense_for_acks_harms_nobody(store: Store, platform: Platform, app: A
     store.tap(BAND)
     for n in range(3):
         store.scan(n)
-    until(lambda: len(store.of("cart.item_confirmed")) == 3, "three confirmations", 15)
+    until(lambda: len(store.of("cart.item_confirmed")) == 3, "three confirmations", 60)
     assert store.status()["sinks"]["cart"]["state"] == "ok"
 
 
@@ -91,8 +91,8 @@ def test_nudges_of_any_kind_and_any_number(
         talker.publish(topic, b"\x00", qos=qos).wait_for_publish(10)
     store.tap(BAND)
     store.scan(1)
-    until(lambda: app.received, "the item", 10)
-    until(lambda: store.of("cart.item_confirmed"), "the confirmation", 10)
+    until(lambda: app.received, "the item")
+    until(lambda: store.of("cart.item_confirmed"), "the confirmation")
     most = 2 * (time.monotonic() - begun) + 3  # it polls once a second as well
     assert platform.answered("/changes", 200) - pulls <= most
     assert store.log.read_text().count("cart: connected") == 1
@@ -109,13 +109,13 @@ def test_another_program_holds_the_database(store: Store, platform: Platform, ap
     store.scan(1)
     until(lambda: store.of("cart.item_confirmed"), "the first item")
     with closing(sqlite3.connect(store.data / "cartwire.db", isolation_level=None)) as other:
-        until(lambda: other.execute("BEGIN IMMEDIATE"), "the lock", 10)
+        until(lambda: other.execute("BEGIN IMMEDIATE"), "the lock")
         store.scan(2)
         until(lambda: "cue at till-1: cannot" in store.log.read_text(), "the scan to be refused", 30)
         other.execute("ROLLBACK")
     store.ready()
     third = store.scan(3)
-    until(lambda: len(app.received) == 2, "the next item", 10)
+    until(lambda: len(app.received) == 2, "the next item")
     assert app.cart[1] == padded(third)
 
 
@@ -126,7 +126,7 @@ def test_a_code_that_is_nobodys_opens_no_session(store: Store, platform: Platfor
     store.fifos["till-1"].write({"kind": "tap", "type": "code", "value": "hello"})
     store.fifos["till-1"].write({"kind": "tap", "type": "code", "value": "KR0123456789"})
     store.fifos["till-1"].write({"kind": "scan", "text": "KR9876543210"})
-    until(lambda: len(store.of("tap.unknown")) == 2, "two loyalty codes", 10)
+    until(lambda: len(store.of("tap.unknown")) == 2, "two loyalty codes")
     assert [event["data"]["method"] for event in store.of("tap.unknown")] == ["code", "code"]
     assert [event["data"]["reason"] for event in store.of("session.ended")] == ["replaced"]
 
@@ -153,12 +153,12 @@ def test_a_session_outlives_the_patience_for_its_scans(store: Store, platform: P
     platform.wait_pulled()
     store.tap(BAND)
     store.scan(1)
-    until(lambda: len(store.of("scan.unclaimed")) == 1, "the scan to be nobody's", 10)
+    until(lambda: len(store.of("scan.unclaimed")) == 1, "the scan to be nobody's")
     platform.customer("c-1", "k-1", "cart")
     platform.band(pseudonym("nfc", BAND), "c-1")
-    until(lambda: store.of("customer.resolved"), "a name for the session", 10)
+    until(lambda: store.of("customer.resolved"), "a name for the session")
     store.scan(2)
-    until(lambda: app.received, "the item", 10)
+    until(lambda: app.received, "the item")
     (resolved,), (opened,) = store.of("customer.resolved"), store.of("tap.unknown")
     assert resolved["data"]["session"] == opened["data"]["session"] == app.received[0]["data"]["session"]
     assert [event["data"]["gtin"] for event in app.received] == [padded(gtin13(2))]

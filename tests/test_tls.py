@@ -47,8 +47,13 @@ class Servers:
             platform={"url": f"https://127.0.0.1:{port}", **files},
         )
         self.ended.callback(store.close)
-        done = subprocess.run(command("check", store.config), capture_output=True, text=True, timeout=60, check=False)
-        assert done.stderr == ""
+        for _ in range(3):
+            done = subprocess.run(
+                command("check", store.config), capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.stderr == ""
+            if "takes too long" not in done.stdout:  # as a busy machine may
+                break
         return "\n".join(re.findall(r"^(?:ok|BAD) +(?:broker|platform) .*$", done.stdout, re.MULTILINE))
 
     def _broker(self) -> int:

@@ -321,7 +321,10 @@ async def test_a_certificate_is_always_checked(certificate: Path, token: str) ->
     tls.load_cert_chain(certificate)
     async with good.Platform().listening(tls) as url:
         refused = await verify(url, token)
-        trusted = await verify(url, token, f"--ca-file={certificate}")
+        for _ in range(3):
+            trusted = await verify(url, token, f"--ca-file={certificate}")
+            if "within 1 s" not in trusted.checks["reachable"]["answered"]:  # as this machine may be for a moment
+                break
     assert refused.being("bad") == {"reachable"}
     assert "its certificate is not trusted" in refused.checks["reachable"]["answered"]
     assert (trusted.code, trusted.being("bad", "odd")) == (0, set())

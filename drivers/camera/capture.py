@@ -60,8 +60,7 @@ async def shots(source: str, name: str) -> AsyncGenerator[_Shot, None]:
         while True:
             while not newest:
                 came.clear()
-                async with asyncio.timeout(patience if live else None):
-                    await came.wait()
+                await _picture(came, patience if live else None)
             shot = newest.popleft()
             room.release()
             if not isinstance(shot, tuple):
@@ -78,6 +77,18 @@ async def shots(source: str, name: str) -> AsyncGenerator[_Shot, None]:
         room.release()
         pace.over()
         await asyncio.to_thread(thread.join, SILENT)
+
+
+async def _picture(came: asyncio.Event, patience: float | None) -> None:
+    """Waits in halves: that the machine stood still is no silence of the camera. Raises TimeoutError."""
+    for half in (1, 2):
+        try:
+            async with asyncio.timeout(patience and patience / 2):
+                await came.wait()
+                return
+        except TimeoutError:
+            if half == 2:
+                raise
 
 
 def _work(source: str, stop: threading.Event, hand: Callable[[_Shot | DeviceLost | None], None]) -> None:

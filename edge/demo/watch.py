@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _EVERY = 0.5
 _SOON = 0.5
 _WAIT = 20
+_ANSWER = 10
 
 
 async def watch(store: Store, scene: Scene) -> None:
@@ -64,7 +65,7 @@ async def _platform(store: Store, scene: Scene) -> None:
 async def _gateway(store: Store, scene: Scene) -> None:
     """How the gateway is."""
     url = f"http://127.0.0.1:{store.page_port}/healthz"
-    async with ClientSession(timeout=ClientTimeout(2)) as session:
+    async with ClientSession(timeout=ClientTimeout(_ANSWER)) as session:
         while True:
             asked, status, trouble = time.time(), None, ""
             try:

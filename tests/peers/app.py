@@ -33,7 +33,7 @@ ADDED = "cartwire.cart.item_added.v1"
 REMOVED = "cartwire.cart.item_removed.v1"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 KEEP_SESSION = 30 * 86_400  # seconds
-CLOCK_SLACK = 5  # seconds
+CLOCK_SLACK = 15  # seconds
 SOURCE = re.compile(r"/stores/([a-z0-9-]{1,32})/gateways/([a-z0-9-]{1,32})")
 
 Form = Callable[[Any], bool]
@@ -299,7 +299,7 @@ class App:
         """Whether the broker has granted the subscription on this connection."""
         return self._subscribed.is_set()
 
-    def online(self, seconds: float = 10.0) -> None:
+    def online(self, seconds: float = 60.0) -> None:
         """Connect, again and again until it works; with `seconds` wait for the subscription."""
         name = f"app-{self.cart_reference}"
         five = self._protocol == "5"

@@ -98,6 +98,7 @@ class Mosquitto(Broker):
         self._acl.write_text("topic readwrite #\n")
         assert self._child is not None
         os.kill(self._child.pid, signal.SIGHUP)
+        self._child.line("Reloading config")
 
     def _command(self) -> list[str]:
         return ["/usr/sbin/mosquitto", "-c", str(self.folder / "mosquitto.conf")]

@@ -77,7 +77,7 @@ class Terminal:
         self.faults: list[str] = []
         self._home = f"http://127.0.0.1:{port}"
         self._context = browser.new_context(color_scheme=scheme, viewport=size or SMALL, accept_downloads=True)
-        self._context.set_default_timeout(10_000)
+        self._context.set_default_timeout(30_000)
         kept = f"localStorage['cartwire.language'] ??= '{language}'"
         self._context.add_init_script(f"try {{ {kept} }} catch {{}}")  # a frame whose page is not there keeps nothing
         self.page = self._context.new_page()

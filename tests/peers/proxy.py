@@ -175,13 +175,13 @@ class Proxy:
     async def _pump(self, pair: Pair, source: socket.socket, sink: socket.socket) -> None:
         while data := await self._loop.sock_recv(source, PIECE):
             await self._loop.sock_sendall(sink, await self._meet(pair, data, answer=source is pair.server))
+        await self._stalled()
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
     async def _meet(self, pair: Pair, data: bytes, *, answer: bool) -> bytes:
         """What becomes of a piece of bytes on a link in this state."""
-        while self._state == "stall":
-            await self._changed.wait()
+        await self._stalled()
         if self._state == "drop" or pair.dead:
             self.hits += 1
             pair.dead = True  # packets are gone, so nothing after them can arrive
@@ -195,6 +195,10 @@ class Proxy:
             pair.spared = True
             return bytes([*data[:-1], data[-1] ^ 1])
         return data
+
+    async def _stalled(self) -> None:
+        while self._state == "stall":
+            await self._changed.wait()
 
 
 def _hear(sock: socket.socket, *, on: bool) -> None:

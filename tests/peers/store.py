@@ -264,7 +264,7 @@ class Store:
 
     def page(self, path: str) -> tuple[int, str, str]:
         """Return what the store's HTTP server answers: status, content type, text."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as kiosk:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as kiosk:
             kiosk.request("GET", path)
             answer = kiosk.getresponse()
             return answer.status, answer.getheader("Content-Type", ""), answer.read().decode()

@@ -3,7 +3,7 @@
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { _, language, LANGUAGES, speak } from "./i18n.js";
 import { Phone } from "./phone.js";
-import { reportAlways } from "./report.js";
+import { report, reportAlways } from "./report.js";
 import { changed, drawWith, listen, state } from "./state.js";
 import { counter } from "./views/counter.js";
 import { floor } from "./views/floor.js";
@@ -62,7 +62,7 @@ async function opened() {
   await say(preferred());
   reportAlways();
   for (const { cart } of state.store.shoppers.filter((each) => !only || each.cart === only)) {
-    const phone = new Phone(cart, changed);
+    const phone = new Phone(cart, changed, report);
     state.phones.set(cart, phone);
     await phone.start(state.store.run);
   }

@@ -4,7 +4,9 @@ import { changed, state } from "./state.js";
 
 const FORMATS = { ean_13: "EAN13", ean_8: "EAN8", upc_a: "UPCA" };
 const EVERY = 150;
+/** A code is out of sight after so many milliseconds, if so many looks were without it: a look may take long. */
 const AWAY = 1500;
+const MISSED = 2;
 
 let stream = null;
 
@@ -27,9 +29,12 @@ export async function camera(found, failed) {
 async function look(video, detector, found) {
   let last = "";
   let seen = 0;
+  let missed = 0;
   while (stream) {
     const [code] = await detector.detect(video).catch(() => []);
-    if (code && (code.rawValue !== last || performance.now() - seen > AWAY)) found(code.rawValue, FORMATS[code.format]);
+    const away = missed >= MISSED && performance.now() - seen > AWAY;
+    if (code && (code.rawValue !== last || away)) found(code.rawValue, FORMATS[code.format]);
+    missed = code ? 0 : missed + 1;
     if (code) [last, seen] = [code.rawValue, performance.now()];
     await new Promise((resolve) => { setTimeout(resolve, EVERY); });
   }

@@ -9,10 +9,14 @@ const REFUSED = 1000;
 const TYPES = ["cartwire.cart.item_added.v1", "cartwire.cart.item_removed.v1"];
 
 export class Phone {
-  /** `changed` is called after each change; `state`: "off", "on", or "elsewhere": another window has this phone. */
-  constructor(cart, changed) {
+  /**
+   * `changed` is called after each change, `took` when something was taken, before that is acknowledged. `state`: "off",
+   * "on", or "elsewhere": another window has this phone.
+   */
+  constructor(cart, changed, took) {
     this.cart = cart;
     this.changed = changed;
+    this.took = took;
     this.state = "off";
     this.repeats = 0;
     this.taken = [];
@@ -82,6 +86,7 @@ export class Phone {
     if (!gateway || typeof event.id !== "string" || !TYPES.includes(event.type)) return;
     if (await this.shelf.take(event)) await this.look();
     else this.repeats += 1;
+    this.took(this);
     this.client.publish(`cartwire/v1/gateways/${store}/${gateway}/acks`, JSON.stringify({ id: event.id }), { qos: 1 });
     this.changed();
   }

@@ -20,11 +20,11 @@ function again() {
   }, EVERY);
 }
 
-/** `leaving`: the page is closed, and the answer is nobody's any more. */
-async function report(phone, leaving = false) {
+/** Tells what the phone has taken since it was told. `leaving`: the page is closed, and the answer is nobody's any more. */
+export async function report(phone, leaving = false) {
   const before = Math.max(told.get(phone) ?? 0, leaving ? phone.taken.length - LAST : 0);
   const took = phone.taken.slice(before, before + MANY).map((item) => item.event);
   if (!took.length) return;
   const window = `${phone.id} ${performance.timeOrigin}`;
-  if (await post(`/phones/${phone.cart}`, { phone: window, from: before, took }, leaving)) told.set(phone, before + took.length);
+  if (await post(`/phones/${phone.cart}`, { phone: window, from: before, took }, leaving)) told.set(phone, Math.max(told.get(phone) ?? 0, before + took.length));
 }

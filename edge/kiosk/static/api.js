@@ -34,9 +34,20 @@ export async function call(method, path, how = {}) {
   }
 }
 
+let turn = 0;
+
+/** Somebody came or went: who is named by an answer that is still under way is not here. */
+export function turned() {
+  turn += 1;
+}
+
 /** Asks who is logged in and keeps the answer. */
 export async function session(background = true) {
-  state.session = await once("GET", "/api/session", { background });
+  const asked = turn;
+  const answer = await once("GET", "/api/session", { background });
+  if (asked !== turn) return;
+  if (state.locked) answer.person = null;
+  state.session = answer;
   changed();
 }
 

@@ -2,7 +2,7 @@
 
 import { render } from "./vendor/lit-html/lit-html.js";
 import { failed, press, quiet } from "./act.js";
-import { call, Problem, session } from "./api.js";
+import { call, Problem, session, turned } from "./api.js";
 import * as desk from "./desk.js";
 import { chosen, speak } from "./i18n.js";
 import * as live from "./live.js";
@@ -98,6 +98,8 @@ async function tongue(language) {
 
 /** Somebody has logged in: on with what the same person did before. */
 function entered() {
+  turned();
+  state.locked = false;
   lock.begin();
   const before = state.resume;
   state.resume = null;
@@ -114,6 +116,7 @@ const logOut = press("log out", async () => {
 
 /** Nobody is logged in any more: nothing of the shoppers stays on the page. */
 async function outside() {
+  turned();
   if (name) state.resume = { name, hash: location.hash };
   name = "";
   dismiss();
@@ -124,9 +127,24 @@ async function outside() {
   await trying(session, true);
 }
 
+/** Tells the gateway that the time is over; until it has heard of it, once a second. */
+async function lockUp() {
+  try {
+    await call("DELETE", "/api/session", { background: true });
+  } catch (problem) {
+    if (problem.status !== 401) throw problem;
+  }
+  state.locked = false;
+  await session();
+}
+
 function second() {
   live.watch();
-  if (lock.over()) trying(() => call("DELETE", "/api/session", { background: true }), true).then(outside);
+  if (lock.over()) {
+    state.locked = true;
+    outside();
+  }
+  if (state.locked) trying(lockUp, true);
   const view = VIEWS[state.route.page];
   if (state.session?.person && view.every && performance.now() - asked > view.every && state.link === "live") again();
   if (!state.session) trying(begin, true);
@@ -161,7 +179,7 @@ async function resume() {
 async function begin() {
   await session();
   await speak(chosen(state.session.language));
-  if (state.session.person) entered();
+  if (state.session.person && !name) entered();
 }
 
 startTheme();

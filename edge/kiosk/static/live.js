@@ -7,11 +7,13 @@ const DEAD = 6000;
 const AGAIN = 500;
 const LOST = 8000;
 const ANEW = 5000;
+const STALL = 2000;
 
 let source = null;
 let opened = 0;
 let retry = 0;
 let rehearsed = 0;
+let looked = 0;
 const followers = new Set();
 
 /** Calls `hear(event, data)` at each `row`, `floor`, `intents`, `desk`, `locked` from now on. */
@@ -47,8 +49,10 @@ function again() {
 
 /** Looks whether the stream is alive; once a second. After 8 s of silence a new one is opened, every 5 s. */
 export function watch() {
-  if (!source) return;
   const now = performance.now();
+  const stalled = now - looked > STALL; // what came meanwhile is still to be heard
+  looked = now;
+  if (!source || stalled) return;
   const silent = now - Math.max(state.heard, opened);
   if (silent > DEAD && state.link !== "dead") state.link = "dead";
   if (silent > LOST && now - opened > ANEW) again();

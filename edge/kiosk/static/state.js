@@ -4,6 +4,7 @@ const EVERY = 100;
 
 export const state = {
   /** @type {?object} `Session` of the API */ session: null,
+  /** The time was over, and the gateway has not heard of it yet: whoever it says is logged in is not. */ locked: false,
   route: { page: "floor", id: null },
   /** Whether what this page is about is still being fetched. */ loading: false,
   /** @type {"connecting" | "live" | "dead"} */ link: "connecting",

@@ -72,7 +72,8 @@ export const hold = (text, symbology = "EAN13") => does({ do: "scan", customer: 
 
 /** Something that has to do with a reader. */
 export async function does(what) {
-  state.refused = state.scene?.gateway.refused ?? Infinity;
+  const { gateway } = state.scene ?? {};
+  state.refused = gateway && gateway.state !== "off" ? gateway.refused : Infinity;
   const answer = await act(what);
   state.held = what.do === "scan" && answer?.read ? { customer: what.customer, at: answer.at } : null;
   if (!answer) say(_("That did not get through."));

@@ -14,13 +14,14 @@ let edited = null;
 
 export const title = () => _("People");
 
-export async function enter() {
-  people = (await call("GET", "/api/people", { background: true })).people;
+export const enter = () => load(false);
+export const refresh = () => load(true);
+export const every = 15000;
+
+async function load(background) {
+  people = (await call("GET", "/api/people", { background })).people;
   changed();
 }
-
-export const refresh = enter;
-export const every = 15000;
 
 export function leave() {
   edited = null;

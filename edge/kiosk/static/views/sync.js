@@ -12,20 +12,21 @@ import { called, condition } from "../words.js";
 import "../parts/chart.js";
 
 let history = null;
-let rejected = [];
+let rejected = null;
 
 export const title = () => _("Sync");
 export const every = 60000;
 
-export async function enter() {
+export const enter = () => load(false);
+export const refresh = () => load(true);
+
+async function load(background) {
   [history, rejected] = await Promise.all([
-    call("GET", "/api/history", { background: true }),
-    may("clerk") ? call("GET", "/api/rejected", { background: true }).then((answer) => answer.rejected) : [],
+    call("GET", "/api/history", { background }),
+    may("clerk") ? call("GET", "/api/rejected", { background }).then((answer) => answer.rejected) : [],
   ]);
   changed();
 }
-
-export const refresh = enter;
 
 export function view() {
   const { status } = state;
@@ -35,7 +36,7 @@ export function view() {
     <div class="scroll" tabindex="0" role="group" aria-label=${title()}>
       ${status ? html`<ul class="cards">${Object.entries(status.sinks).map(sink)}${space(status)}</ul>` : nothing}
       ${history ? hour() : nothing}
-      ${may("clerk") ? refused() : nothing}
+      ${may("clerk") && rejected ? refused() : nothing}
     </div>`;
 }
 
