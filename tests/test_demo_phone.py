@@ -173,6 +173,8 @@ def test_a_code_held_to_the_camera_is_scanned_once_while_it_is_held(
         until(lambda code=code: eyes.gtins(ALEX)[:1] == [f"0{code}"], f"{code} on the phone", ARRIVES)  # type: ignore[misc]
         looks = eyes.page.evaluate("window.looks")
         eyes.page.wait_for_function("looks => window.looks > looks + 5", arg=looks)
+        eyes.page.evaluate("() => { for (const end = performance.now() + 2000; performance.now() < end;); }")  # a stall
+        eyes.page.wait_for_function("looks => window.looks > looks + 10", arg=looks)
     eyes.page.get_by_role("button", name="Camera").click()
     eyes.page.get_by_role("button", name="Camera", pressed=False).wait_for()
     eyes.settled()

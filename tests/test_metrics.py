@@ -170,7 +170,7 @@ def test_a_days_figures(store: Store, platform: Platform, app: App, broker: Mosq
     assert (told["sinks"]["cart"]["unknown_acks"], told["drivers"][0]["skipped"]) == (1, 1)
     found = figures(store)
     assert (found["line_up",], found["pages_open",]) == (1, 0)
-    assert 0 <= found["feed_age_seconds",] < 30, "the feed is pulled every second"
+    assert 0 <= found["feed_age_seconds",] < 30, "the feed is pulled every second, on a busy machine later"
     assert abs(found["sink_state_since_timestamp_seconds", "platform"] - time.time()) < 60
     platform.kill()
     until(lambda: figures(store)["line_up",] == 0, "the cut to be seen, though nothing is sent", 3 + BUSY)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 CUT = "takes taps and scans, platform unavailable, cart unavailable"
 WATCHDOG = 6.0
+"""Seconds; the daemon feeds it every two."""
 STOP = 9.0  # seconds: before systemd would kill it; five are aimed at, a machine that also runs other tests gets more
-"""Seconds; the daemon feeds it every second."""
 STUCK = 60_000_000
 """Microseconds that a system call takes which hangs."""
 

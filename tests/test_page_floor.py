@@ -109,6 +109,16 @@ def test_no_gap_and_no_double_after_a_cut_of_the_page(counter: Counter, ended: E
     assert terminal.main("floor").get_attribute("inert") is None
 
 
+def test_a_page_that_stood_still_is_not_dead_at_once(counter: Counter) -> None:
+    """As a laptop that was closed; what came meanwhile is heard first."""
+    terminal = counter.terminal("clerk", clock=True)
+    counter.visit(BAND, 1)
+    settled(counter, terminal)
+    terminal.page.clock.pause_at(terminal.page.evaluate("Date.now() / 1000") + 7)
+    terminal.page.clock.run_for(500)
+    assert terminal.main("floor").get_attribute("inert") is None
+
+
 def test_no_gap_and_no_double_after_a_power_cut(counter: Counter) -> None:
     terminal = counter.terminal("clerk")
     counter.visit(BAND, 1, 2)

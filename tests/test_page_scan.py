@@ -109,17 +109,21 @@ def test_in_the_field_for_the_pin(shared: Counter) -> None:
     terminal.main("floor").wait_for()
 
 
-def test_keys_that_come_late_are_no_pin(shared: Counter) -> None:
+@pytest.mark.parametrize("late", [6, 1])
+def test_keys_that_come_late_are_no_pin(shared: Counter, late: int) -> None:
     terminal = shared.terminal(None)
     name, secret = PEOPLE["clerk"]
     terminal.page.get_by_role("button", name=name, exact=True).click()
     field = terminal.page.get_by_label("PIN or password")
+    tries: list[str] = []
+    terminal.page.on("request", lambda request: tries.append(request.url) if request.method == "POST" else None)
     field.fill(secret)
-    rest = terminal.wedge(gtin13(1), late=6)
+    rest = terminal.wedge(gtin13(1), late=late)
     until(lambda: "PIN" in terminal.focused(), "the scan seemed over")
     rest()
     until(lambda: "PIN" in terminal.focused(), "the scan is over")
     assert (terminal.at, field.input_value()) == ("login", secret)
+    assert terminal.settle() == tries == []
 
 
 def test_who_types_slowly_types(shared: Counter) -> None:

@@ -173,11 +173,8 @@ class Visitor(Terminal):
         return {name: self.count(name) for name in FIGURES}
 
     def settled(self, seconds: float = 90.0) -> None:
-        """Wait until nothing is under way and nothing waits; of a gateway without power that is not known.
-
-        What comes later than the counter waits for is lost until it is there: who is late is no thief.
-        """
-        names = ("under_way", "apps", "platform", "held", "lost")
+        """Wait until nothing is under way and nothing waits; of a gateway without power that is not known."""
+        names = ("under_way", "apps", "platform", "held")
         runs = self.page.locator("[data-gateway]:not([data-gateway=off])")
         until(
             lambda: self.have_told() and runs.count() and not any(self.count(name) for name in names),

@@ -7,9 +7,10 @@ const MANY = 200;
 /** Of about 600 bytes each; what two phones tell while the page is closed may have 64 kB. */
 const LAST = 40;
 const told = new Map();
+const telling = new Set();
 
 export function reportAlways() {
-  addEventListener("pagehide", () => state.phones.forEach((phone) => report(phone, true)));
+  addEventListener("pagehide", () => state.phones.forEach((phone) => tell(phone, true)));
   again();
 }
 
@@ -20,8 +21,16 @@ function again() {
   }, EVERY);
 }
 
-/** Tells what the phone has taken since it was told. `leaving`: the page is closed, and the answer is nobody's any more. */
-export async function report(phone, leaving = false) {
+/** Tells what the phone has taken since; while an answer is awaited nothing more. */
+export async function report(phone) {
+  if (telling.has(phone)) return;
+  telling.add(phone);
+  await tell(phone);
+  telling.delete(phone);
+}
+
+/** `leaving`: the page is closed, and the answer is nobody's any more. */
+async function tell(phone, leaving = false) {
   const before = Math.max(told.get(phone) ?? 0, leaving ? phone.taken.length - LAST : 0);
   const took = phone.taken.slice(before, before + MANY).map((item) => item.event);
   if (!took.length) return;

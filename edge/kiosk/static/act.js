@@ -40,8 +40,9 @@ export function failed(problem) {
   changed();
 }
 
-/** Tells something good or neutral, for six seconds; `desk`: what was read at the desk. */
+/** Tells something good or neutral, for six seconds; `desk`: what was read at the desk. Who has gone is told nothing. */
 export function tell(happened, { tone = "ok", todo = "", desk = "" } = {}) {
+  if (!state.session?.person) return;
   clearTimeout(fading);
   state.notice = { tone, happened, todo, desk };
   fading = setTimeout(quiet, SHOWN);

@@ -127,13 +127,14 @@ async function outside() {
   await trying(session, true);
 }
 
-/** Tells the gateway that the time is over; until it has heard of it, once a second. */
+/** Tells the gateway that the time is over. */
 async function lockUp() {
   try {
     await call("DELETE", "/api/session", { background: true });
   } catch (problem) {
     if (problem.status !== 401) throw problem;
   }
+  turned();
   state.locked = false;
   await session();
 }
@@ -144,7 +145,7 @@ function second() {
     state.locked = true;
     outside();
   }
-  if (state.locked) trying(lockUp, true);
+  if (state.locked) trying(lockUp, true); // until it has heard
   const view = VIEWS[state.route.page];
   if (state.session?.person && view.every && performance.now() - asked > view.every && state.link === "live") again();
   if (!state.session) trying(begin, true);

@@ -14,6 +14,7 @@ let opened = 0;
 let retry = 0;
 let rehearsed = 0;
 let looked = 0;
+let stalled = false;
 const followers = new Set();
 
 /** Calls `hear(event, data)` at each `row`, `floor`, `intents`, `desk`, `locked` from now on. */
@@ -50,7 +51,7 @@ function again() {
 /** Looks whether the stream is alive; once a second. After 8 s of silence a new one is opened, every 5 s. */
 export function watch() {
   const now = performance.now();
-  const stalled = now - looked > STALL; // what came meanwhile is still to be heard
+  stalled = !stalled && now - looked > STALL; // what came meanwhile is still to be heard
   looked = now;
   if (!source || stalled) return;
   const silent = now - Math.max(state.heard, opened);

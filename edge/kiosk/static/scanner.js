@@ -39,21 +39,24 @@ export function listen(found) {
 
 function key(event, end) {
   if (event.key === "Shift") return;
-  if (event.repeat || event.timeStamp - (times.at(-1) ?? 0) > SILENCE) forget();
+  if (event.repeat || event.timeStamp - (times.at(-1) ?? 0) > SILENCE) {
+    if (burst) end();
+    forget();
+  }
   const ends = event.key === "Enter" || event.key === "Tab" || event.code === "Enter" || event.code === "Tab";
-  const letter = event.repeat ? "" : character(event);
-  if (over && (ends || letter)) begin();
-  if (burst && ends) {
+  if ((burst || over) && ends) {
     swallow(event);
-    end();
+    if (burst) end();
     forget();
     return;
   }
+  const letter = event.repeat ? "" : character(event);
   if (!letter) {
     if (burst) swallow(event);
-    else forget();
+    else if (!over) forget();
     return;
   }
+  if (over) begin();
   if (!typed) field = remembered();
   typed = (typed + letter).slice(0, LIMIT);
   times = [...times, event.timeStamp].slice(-KEYS);

@@ -23,7 +23,7 @@ export const refresh = () => load(true);
 async function load(background) {
   [history, rejected] = await Promise.all([
     call("GET", "/api/history", { background }),
-    may("clerk") ? call("GET", "/api/rejected", { background }).then((answer) => answer.rejected) : [],
+    may("clerk") ? call("GET", "/api/rejected", { background }).then((answer) => answer.rejected) : null,
   ]);
   changed();
 }
