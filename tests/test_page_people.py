@@ -162,6 +162,21 @@ def test_an_answer_from_before_the_log_out_brings_nobody_back(counter: Counter) 
     assert terminal.page.evaluate("places") == ["login", "floor"]
 
 
+def test_who_changes_their_own_pin_is_not_told_that_nothing_was_changed(counter: Counter) -> None:
+    terminal = counter.terminal("manager")
+    name, _ = PEOPLE["manager"]
+    terminal.go("people")
+    terminal.page.get_by_role("button", name=f"Role, PIN: {name}").click()
+    terminal.page.get_by_label("New PIN").fill("600418")
+    with terminal.page.expect_response(lambda answer: answer.url.endswith("/api/people") and answer.status == 401):
+        terminal.press("Save")
+    terminal.main("login").wait_for()
+    terminal.page.wait_for_load_state("networkidle")
+    assert "Nothing was changed" not in terminal.page.inner_text("body")
+    terminal.log_in(name, "600418")
+    terminal.main("people").wait_for()
+
+
 def test_who_logs_out_is_out(counter: Counter) -> None:
     terminal = counter.terminal("clerk")
     counter.visit(BAND, 1)

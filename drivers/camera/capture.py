@@ -81,12 +81,13 @@ async def shots(source: str, name: str) -> AsyncGenerator[_Shot, None]:
 
 async def _picture(came: asyncio.Event, patience: float | None) -> None:
     """Waits in halves: that the machine stood still is no silence of the camera. Raises TimeoutError."""
-    half = patience and patience / 2
-    with suppress(TimeoutError):
-        async with asyncio.timeout(half):
-            await came.wait()
-    async with asyncio.timeout(half):
-        await came.wait()
+    for _ in range(2):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience and patience / 2):
+                await came.wait()
+        if came.is_set():
+            return
+    raise TimeoutError
 
 
 def _work(source: str, stop: threading.Event, hand: Callable[[_Shot | DeviceLost | None], None]) -> None:

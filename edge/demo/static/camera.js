@@ -14,7 +14,9 @@ let stream = null;
 export async function camera(found, failed) {
   if (stream) return off();
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    off(); // pressed twice while the browser asked
+    stream = opened;
     state.camera = true;
     changed();
     const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true });
@@ -30,7 +32,7 @@ async function look(video, detector, found) {
   let last = "";
   let seen = 0;
   let missed = 0;
-  while (stream) {
+  while (stream && stream === video.srcObject) {
     const [code] = await detector.detect(video).catch(() => []);
     const away = missed >= MISSED && performance.now() - seen > AWAY;
     if (code && (code.rawValue !== last || away)) found(code.rawValue, FORMATS[code.format]);

@@ -25,15 +25,17 @@ function again() {
 export async function report(phone) {
   if (telling.has(phone)) return;
   telling.add(phone);
-  await tell(phone);
+  while (await tell(phone));
   telling.delete(phone);
 }
 
-/** `leaving`: the page is closed, and the answer is nobody's any more. */
+/** Returns whether something was told. `leaving`: the page is closed, and the answer is nobody's any more. */
 async function tell(phone, leaving = false) {
   const before = Math.max(told.get(phone) ?? 0, leaving ? phone.taken.length - LAST : 0);
   const took = phone.taken.slice(before, before + MANY).map((item) => item.event);
-  if (!took.length) return;
+  if (!took.length) return false;
   const window = `${phone.id} ${performance.timeOrigin}`;
-  if (await post(`/phones/${phone.cart}`, { phone: window, from: before, took }, leaving)) told.set(phone, Math.max(told.get(phone) ?? 0, before + took.length));
+  const answered = await post(`/phones/${phone.cart}`, { phone: window, from: before, took }, leaving);
+  if (answered) told.set(phone, Math.max(told.get(phone) ?? 0, before + took.length));
+  return Boolean(answered);
 }

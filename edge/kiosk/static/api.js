@@ -13,13 +13,6 @@ export class Problem extends Error {
   }
 }
 
-let turn = 0;
-
-/** Somebody came or went: who is named by an answer that is still under way is not here. */
-export function turned() {
-  turn += 1;
-}
-
 /**
  * @param {string} method
  * @param {string} path
@@ -28,19 +21,28 @@ export function turned() {
  * @throws {Problem}
  */
 export async function call(method, path, how = {}) {
-  const asked = turn;
+  const who = name();
   try {
     return await once(method, path, how);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.code === "csrf") {
       await session();
-      if (asked !== turn) throw problem; // it would be done in another's name
+      if (who !== name()) throw problem; // it would be done in another's name
       return once(method, path, how);
     }
     if (problem.status === 401 && state.session?.person) await session();
     throw problem;
   }
+}
+
+const name = () => state.session?.person?.name;
+
+let turn = 0;
+
+/** Somebody came or went: who is named by an answer that is still under way is not here. */
+export function turned() {
+  turn += 1;
 }
 
 /** Asks who is logged in and keeps the answer. */

@@ -56,27 +56,20 @@ function key(event, end) {
     else if (!over) forget();
     return;
   }
-  if (over) begin();
-  if (!typed) field = remembered();
+  if (over || !typed) field = remembered();
   typed = (typed + letter).slice(0, LIMIT);
   times = [...times, event.timeStamp].slice(-KEYS);
-  if (!burst && times.length === KEYS && event.timeStamp - times[0] < FAST) {
+  if (over || (!burst && times.length === KEYS && event.timeStamp - times[0] < FAST)) {
+    burst = true;
+    over = false;
     restore(field);
-    begin();
+    if (field.value !== null) field.element.blur(); // an input method stays out of it
   }
   if (burst) {
     swallow(event);
     clearTimeout(timer);
     timer = setTimeout(end, SILENCE);
   }
-}
-
-/** From here to the end no key is typing; without the focus an input method stays out of it. */
-function begin() {
-  if (over) field = remembered();
-  burst = true;
-  over = false;
-  if (field.value !== null) field.element.blur();
 }
 
 function forget() {

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { destroy, press, tell, working } from "../act.js";
-import { call } from "../api.js";
+import { call, Problem } from "../api.js";
 import { _ } from "../i18n.js";
 import { icon } from "../icons.js";
 import { changed } from "../state.js";
@@ -67,5 +67,7 @@ async function save(event) {
   await call("PUT", path(name?.value ?? edited.name), { body: { role: role.value, ...(secret.value ? { secret: secret.value } : {}) } });
   edited = null;
   tell(_("Saved."));
-  await enter();
+  await refresh().catch((problem) => { // who changed their own PIN is logged out
+    if (!(problem instanceof Problem)) throw problem;
+  });
 }
