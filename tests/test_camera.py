@@ -279,12 +279,15 @@ async def test_a_machine_that_stands_still_is_no_camera_that_falls_silent(stream
         async for _ in capture.shots(stream.url, "till-1"):
             came += 1
 
-    looking, loop = asyncio.create_task(look()), asyncio.get_running_loop()
+    async def pictures() -> None:
+        enough = came + 5
+        await asyncio.to_thread(until, lambda: came > enough or looking.done(), "pictures")
+
+    looking = asyncio.create_task(look())
     for _ in range(3):
-        seen_before = came
-        await asyncio.to_thread(until, lambda n=seen_before: came > n + 5 or looking.done(), "pictures")  # type: ignore[misc]
-        loop.call_soon(time.sleep, SILENT + 0.3)
-    await asyncio.to_thread(until, lambda n=came: came > n + 5 or looking.done(), "pictures")  # type: ignore[misc]
+        await pictures()
+        asyncio.get_running_loop().call_soon(time.sleep, SILENT + 0.3)  # nothing is waited for: this is the fault
+    await pictures()
     assert not looking.done()
     looking.cancel()
     await asyncio.wait((looking,))

@@ -32,7 +32,7 @@ async function look(video, detector, found) {
   let last = "";
   let seen = 0;
   let missed = 0;
-  while (stream && stream === video.srcObject) {
+  while (stream === video.srcObject) {
     const [code] = await detector.detect(video).catch(() => []);
     const away = missed >= MISSED && performance.now() - seen > AWAY;
     if (code && (code.rawValue !== last || away)) found(code.rawValue, FORMATS[code.format]);
