@@ -1,7 +1,8 @@
 """A store struck at a system call: killed there, or told that the disk failed.
 
 Without --seccomp-bpf, under which strace 6.1 swallows the signals it is to inject. Calls are counted in each thread
-by itself; the daemon writes and syncs in one.
+by itself; the daemon writes and syncs in two: in its loop while the disk is quick, else, and when it moves the WAL
+into the file, in the database's.
 """
 
 from __future__ import annotations
