@@ -22,6 +22,7 @@ from peers.app import event_violations
 from peers.bluez import BlueZ, DBus, Said
 from peers.day import SEED
 from peers.gtin import gtin13, padded
+from peers.needles import contents
 from peers.process import until
 from peers.store import Store, Table, pseudonym
 
@@ -63,8 +64,7 @@ def no_trace(tmp_path: Path) -> Iterator[None]:
     yield
     ids = [value.partition("/")[0] for _, value in (*FRAMES, LOYAL)]
     forms = [form for id in ids for form in (id, id.replace("-", ""))] + [MAC, MAC.replace(":", "_")]
-    for path in tmp_path.rglob("*"):
-        text = path.read_bytes() if path.is_file() else b""
+    for path, text in contents(tmp_path).items():
         for form in forms:
             assert form.upper().encode() not in text.upper(), path
         for form in forms[:-2]:

@@ -21,6 +21,7 @@ from edge import broker, jetstream
 from peers.app import App
 from peers.day import SEED
 from peers.gtin import gtin13, padded
+from peers.needles import found_in
 from peers.process import free_port, until
 from peers.store import Store, command, pseudonym, secret
 
@@ -135,7 +136,7 @@ def test_what_no_app_takes_does_not_stay(
     kept = store.data / "broker" / "jetstream"
 
     def names() -> bool:
-        return any(padded(scanned).encode() in path.read_bytes() for path in kept.rglob("*.blk"))
+        return bool(found_in(kept, padded(scanned)))
 
     until(names, "the broker to keep it for the app")
     until(lambda: not names(), "its time to be over", 60)

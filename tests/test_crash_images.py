@@ -104,6 +104,7 @@ def folder() -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.timeout(900)  # a slow disk makes more of them
 def test_every_crash_image_has_all_that_was_told(
     recording: Recording, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

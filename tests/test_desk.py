@@ -10,6 +10,7 @@ from edge.desk import Desk
 from edge.model import Outcome, Scan, Tap
 from edge.reception import Reception
 from peers.gtin import gtin13, padded
+from peers.needles import found_in
 from simulated.process import FORMS
 from simulated.shoppers import BANDS, CODES, IDENTIFIERS
 
@@ -91,8 +92,7 @@ def test_nothing_of_it_is_kept(counter: Counter, tmp_path: Path) -> None:
     counter.world.wait(60)
     assert gateway.reader.execute("SELECT max(seq) FROM row").fetchone() == before
     assert (gateway.intake.floor, counter.reception.counts) == ({}, dict.fromkeys(counter.reception.counts, 0))
-    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert [text for text in (LACKING, IDENTIFIERS["eve"]) if text.encode() in files] == []
+    assert found_in(tmp_path, LACKING, IDENTIFIERS["eve"]) == set()
 
 
 def test_without_a_page_nothing_came_of_it(counter: Counter) -> None:

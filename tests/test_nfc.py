@@ -18,6 +18,7 @@ from drivers.nfc.card import Card
 from edge.model import Ready
 from edge.ports import DeviceLost
 from peers.card import NAMES, SUCCESS, Pcscd
+from peers.needles import contents
 from peers.process import until
 
 if TYPE_CHECKING:
@@ -33,11 +34,10 @@ if TYPE_CHECKING:
 def no_trace(tmp_path: Path) -> Iterator[None]:
     """No UID may stand in any file when all is over."""
     yield
-    for path in tmp_path.rglob("*"):
-        text = path.read_bytes().upper() if path.is_file() else b""
+    for path, data in contents(tmp_path).items():
         for uid in (BAND, OTHER, RANDOM):
-            assert uid.encode() not in text, path
-            assert len(uid) < 14 or bytes.fromhex(uid) not in text, path
+            assert uid.encode() not in data.upper(), path
+            assert len(uid) < 14 or bytes.fromhex(uid) not in data, path
 
 
 def descriptors() -> int:

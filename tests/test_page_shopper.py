@@ -35,12 +35,6 @@ def at_the_counter(counter: Counter, *numbers: int) -> tuple[Terminal, App, list
     return terminal, app, added
 
 
-def found(counter: Counter, *needles: str) -> set[str]:
-    """Which of these stand in the data folder: in rows, free pages, the WAL, anywhere."""
-    files = [path.read_bytes() for path in counter.store.data.rglob("*") if path.is_file()]
-    return {needle for needle in needles if any(needle.encode() in data for data in files)}
-
-
 def test_a_wrong_scan_is_undone_in_three_touches(counter: Counter) -> None:
     terminal, app, (wrong, right) = at_the_counter(counter, 1, 2)
     item = terminal.hook("item", wrong["id"])
@@ -206,7 +200,7 @@ def test_an_erasure_leaves_nothing(counter: Counter) -> None:
     until(lambda: app.cart == [gtin(1), gtin(2)], "the cart")
     until(counter.store.settled, "all to be delivered")
     names = (who, "k-leaves-soon", "이하늘", band)
-    assert found(counter, *names) == set(names)
+    assert counter.store.found(*names) == set(names)
     terminal = counter.terminal("manager")
     terminal.go("shopper")
     terminal.hook("shopper", who).get_by_role("link").click()
@@ -215,6 +209,6 @@ def test_an_erasure_leaves_nothing(counter: Counter) -> None:
     until(lambda: counter.platform.of("customer.erased"), "the erasure to be told", UNDO + 10)
     (erased,) = counter.platform.of("customer.erased")
     assert erased["data"] == {"customer": who, "reason": "staff"}
-    until(lambda: not found(counter, *names), lambda: f"nothing to be left but {found(counter, *names)}", 20)
+    until(lambda: not counter.store.found(*names), lambda: f"nothing to be left but {counter.store.found(*names)}", 20)
     assert counter.staff["manager"].ask("getShopper", id=who).status == 404
     until(lambda: "이하늘" not in terminal.page.locator("body").inner_text(), "the page to forget as well")

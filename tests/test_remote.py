@@ -135,7 +135,7 @@ def test_no_scan_is_lost_while_it_starts_anew(shop: Store, platform: Platform, s
     finally:
         enough.set()
         shopper.join()
-    until(lambda: len(app.cart) == len(written), lambda: f"{len(app.cart)} of {len(written)}", 60)
+    until(lambda: len(app.cart) == len(written), lambda: f"{len(app.cart)} of {len(written)}", 120)
     assert sorted(app.cart) == sorted(gtins(*written))
     assert shop.log.read_text().count("INFO stopped\n") == 2, (
         "each start follows a clean end, which commits what was read"

@@ -20,12 +20,6 @@ WHO, CART = "c-leaves-soon", "k-1"
 OWN = (WHO, pseudonym("nfc", BAND))
 
 
-def found(store: Store, *needles: str) -> set[str]:
-    """Which of these stand in the data folder: in rows, free pages, the WAL, anywhere."""
-    files = [path.read_bytes() for path in store.data.rglob("*") if path.is_file()]
-    return {needle for needle in needles if any(needle.encode() in data for data in files)}
-
-
 def shop(store: Store, platform: Platform) -> None:
     """A customer's band is unknown at first; then it has a name, and its owner goes on shopping."""
     store.start()
@@ -38,7 +32,7 @@ def shop(store: Store, platform: Platform) -> None:
     for n in range(2, 9):
         store.scan(n)
     until(lambda: len(store.of("cart.item_added")) == 8, "eight items")
-    assert found(store, *OWN) == set(OWN)
+    assert store.found(*OWN) == set(OWN)
 
 
 def leave(platform: Platform, how: str) -> None:
@@ -60,7 +54,7 @@ def test_whoever_leaves_leaves_nothing(store: Store, platform: Platform, app: Ap
     if how == "deleted":
         platform.change("identifier", pseudonym("nfc", BAND), None)
         cached = set()
-    until(lambda: found(store, *OWN) <= cached, lambda: f"nothing to be left but {found(store, *OWN)}", 60)
+    until(lambda: store.found(*OWN) <= cached, lambda: f"nothing to be left but {store.found(*OWN)}", 60)
     (ended,) = platform.of("session.ended")
     assert (ended["data"]["reason"], ended["data"]["customer"]) == ("consent", WHO)
     assert platform.of("customer.erased")[0]["data"] == {"customer": WHO, "reason": "platform"}
@@ -92,7 +86,7 @@ def test_what_the_platform_does_not_have_yet_still_goes_there_whole(store: Store
     store.start()
     store.ready()
     platform.mend()
-    until(lambda: not found(store, *OWN), lambda: f"nothing to be left but {found(store, *OWN)}", 30)
+    until(lambda: not store.found(*OWN), lambda: f"nothing to be left but {store.found(*OWN)}", 30)
     assert len(platform.of("cart.item_added")) == 11
     assert {event["data"]["customer"] for event in platform.of("cart.item_added")} == {WHO}
 
@@ -106,7 +100,7 @@ def test_a_band_that_is_never_resolved_is_forgotten(store: Store, platform: Plat
     store.scan(1)
     until(lambda: platform.of("scan.unclaimed"), "the scan to be nobody's")
     name = pseudonym("nfc", STRANGER)
-    until(lambda: not found(store, name), "the pseudonym to be gone", 20)
+    until(lambda: not store.found(name), "the pseudonym to be gone", 20)
     assert [event["data"]["pseudonym"] for event in platform.of("tap.unknown")] == [name]
 
 
@@ -128,4 +122,4 @@ def test_whoever_left_while_the_cache_had_lost_them(store: Store, platform: Plat
     store.start()
     store.ready()
     until(lambda: platform.of("customer.erased"), "the erasure to be told")
-    until(lambda: found(store, *OWN, CART) == set(), lambda: f"{found(store, *OWN, CART)} to be gone", 20)
+    until(lambda: store.found(*OWN, CART) == set(), lambda: f"{store.found(*OWN, CART)} to be gone", 20)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from peers.gtin import gtin13, padded
+from peers.needles import contents
 from peers.process import until
 from peers.store import Store, Table, pseudonym
 from peers.strike import Struck
@@ -45,7 +46,7 @@ def flood(store: Store) -> None:
 
 def used(store: Store) -> int:
     """Bytes that lie in the data folder."""
-    return sum(path.stat().st_size for path in store.data.rglob("*") if path.is_file())
+    return sum(map(len, contents(store.data).values()))
 
 
 def test_a_store_that_is_full_refuses_and_recovers(

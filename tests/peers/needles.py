@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 HASHES = (hashlib.md5, hashlib.sha1, hashlib.sha256)
 
@@ -36,6 +38,23 @@ def forms(value: str | bytes) -> set[bytes]:
 def words_in(text: str, *words: str) -> list[str]:
     """Return those of the words that stand in the text, but for those in a UUID, which may well have a `c-1` in it."""
     return [word for word in words if re.search(rf"(?<![0-9a-f-]){re.escape(word)}(?![0-9a-f-])", text)]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return what the files of a folder hold in all its depth; one that goes meanwhile is left out."""
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    found[path] = path.read_bytes()
+    return found
+
+
+def found_in(folder: Path, *words: str) -> set[str]:
+    """Return those of the words that stand in its files: in rows, free pages, the WAL, anywhere."""
+    files = contents(folder).values()
+    return {word for word in words if any(word.encode() in data for data in files)}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peers.gtin import gtin13
+from peers.needles import contents, found_in
 from peers.process import Child, free_port, until
 
 if TYPE_CHECKING:
@@ -228,18 +229,16 @@ class Store:
         errors = output.with_suffix(".err")
         return Child([*command("events", self.config), "--follow", "--json", *more], output, errors)
 
+    def found(self, *words: str) -> set[str]:
+        """Return those of the words that stand in its data folder."""
+        return found_in(self.data, *words)
+
     def leaks(self, *folders: Path) -> list[str]:
         """Return the files, the daemon's own and in `folders`, with a tapped UID in the clear."""
-        files = [
-            self.log,
-            *(path for folder in (self.data, *folders) for path in folder.rglob("*")),
-        ]
-        found = []
-        for path in files:
-            if path.is_file():
-                text = path.read_bytes().upper()
-                found += [f"{uid} in {path}" for uid in self._raw if uid.encode() in text]
-        return found
+        files = {self.log: self.log.read_bytes() if self.log.exists() else b""}
+        for folder in (self.data, *folders):
+            files |= contents(folder)
+        return [f"{uid} in {path}" for path, data in files.items() for uid in self._raw if uid.encode() in data.upper()]
 
     def command(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a command, which succeeds."""

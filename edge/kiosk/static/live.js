@@ -13,7 +13,7 @@ let source = null;
 let opened = 0;
 let retry = 0;
 let rehearsed = 0;
-let looked = 0;
+let looked = performance.now();
 let stalled = false;
 const followers = new Set();
 
