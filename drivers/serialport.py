@@ -2,29 +2,31 @@
 
     bytes ─► Framing ─► text ─► Scan
 
-The port is read by the loop itself, without a thread. It is looked for by its path at each start, so with a path in
-/dev/serial/by-id a scanner may come back under another name.
+The port is looked for by its path at each start, so with a path in /dev/serial/by-id a scanner may come back under
+another name.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import logging
 import os
 import re
 import termios
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import serial
 from serial.tools import list_ports
 
-from edge.model import Ready, Scan
+from drivers import beside
+from edge.model import Reading, Ready, Scan
 from edge.ports import DeviceLost, Duration, Emit
 
 log = logging.getLogger(__name__)
@@ -136,17 +138,20 @@ class Driver:
     async def run(self, emit: Emit) -> None:
         port = _open(self.path, self.baud)
         try:
-            await _settle(port)
-            framing = Framing(self.gap)
-            await emit(Ready(read_point=self.read_point))
-            while True:
-                chunk = await _read(port, framing.silence if framing.begun else None)
-                for text in framing.feed(chunk) if chunk else framing.pause():
-                    await emit(Scan(read_point=self.read_point, text=text))
+            await beside.follow(partial(self._read, port), emit, f"serial port {self.path}")
         except Garbled as error:
             raise DeviceLost(f"{self.path}, read with {self.baud} 8N1: {error}") from None
         finally:
             _close(port)
+
+    def _read(self, port: serial.Serial, wait: beside.Wait) -> Iterator[Reading]:
+        _settle(port, wait)
+        framing = Framing(self.gap)
+        yield Ready(read_point=self.read_point)
+        while True:
+            chunk = _chunk(port, wait, framing.silence if framing.begun else None)
+            for text in framing.feed(chunk) if chunk else framing.pause():
+                yield Scan(read_point=self.read_point, text=text)
 
 
 def attached() -> list[tuple[str, dict[str, str]]]:
@@ -184,29 +189,19 @@ def _close(port: serial.Serial) -> None:
     port.close()
 
 
-async def _settle(port: serial.Serial) -> None:
+def _settle(port: serial.Serial, wait: beside.Wait) -> None:
     """Throws away what comes at first, which may be the end of a code. Raises DeviceLost."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + SETTLING
-    while await _read(port, QUIET):
-        if loop.time() > end:
+    end = time.monotonic() + SETTLING
+    while _chunk(port, wait, QUIET):
+        if time.monotonic() > end:
             raise DeviceLost(f"{port.port}: never falls silent; is that a scanner?")
 
 
-async def _read(port: serial.Serial, seconds: float | None) -> bytes:
+def _chunk(port: serial.Serial, wait: beside.Wait, seconds: float | None) -> bytes:
     """What comes within `seconds`, nothing if nothing does. Raises DeviceLost."""
-    ready, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_reader(port.fileno(), ready.set)
-    try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await ready.wait()
-        if not ready.is_set():  # set also if it came while the loop was busy elsewhere, which is no silence
-            return b""
+    if not wait(port.fileno(), seconds):
+        return b""
+    with suppress(OSError):
         if chunk := os.read(port.fileno(), _CHUNK):
             return chunk
-    except OSError:
-        pass
-    finally:
-        loop.remove_reader(port.fileno())
     raise DeviceLost(f"{port.port}: is gone; plug the scanner in again")

@@ -1,4 +1,7 @@
-"""What a shopper hears or sees at one device: the newest cue wins, and whatever goes wrong with one harms nothing."""
+"""What a shopper hears or sees at one device: the newest cue wins, and whatever goes wrong with one harms nothing.
+
+Of those that come at once, as after a slow commit, the worst wins: nobody is told that all is well while it is not.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ log = logging.getLogger(__name__)
 
 LONGEST = 3.0
 """Seconds that a cue may take."""
+_GRAVITY: dict[Outcome, int] = {"accepted": 0, "saved": 0, "unknown": 1, "cannot": 2}
+"""What was saved may be accepted since."""
 
 
 class Cues:
-    """Shows cues one after the other while `run` runs; a newer one ends the one before and replaces what waits."""
+    """Shows cues one after the other while `run` runs; a newer one ends the one before."""
 
     def __init__(self, name: str, device: Cueing) -> None:
         self._name = name
@@ -25,6 +30,8 @@ class Cues:
         self._stirred = asyncio.Event()
 
     def show(self, outcome: Outcome) -> None:
+        if self._stirred.is_set() and _GRAVITY[outcome] < _GRAVITY[self._newest]:
+            return
         self._newest = outcome
         self._stirred.set()
 

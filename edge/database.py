@@ -47,10 +47,10 @@ CHECKED = 32_000_000
 """Bytes up to which a database is checked through at every start; a bigger one only if it is suspect."""
 PATIENCE = 5000
 """Milliseconds to wait for another program that writes."""
-QUICK = 0.05
-"""Seconds that a COMMIT may hold the event loop up."""
+QUICK = 0.01
+"""Seconds that a COMMIT may hold the event loop up. What waits in a device meanwhile may be overrun."""
 SLOW = 60.0
-"""Seconds for which the thread has all commits after one that took longer."""
+"""Seconds for which the thread has all commits after one that took longer, its own included."""
 RETRY = 1.0
 """Seconds until what the disk did not take is tried again."""
 SHRINK = 2000
@@ -91,7 +91,7 @@ class Database:
         self._broken: Broken | None = None
         self._slow_until = 0.0
         self._took = 0.0
-        """Seconds of the last COMMIT."""
+        """Seconds of the last COMMIT: the loop has the next one only if that was quick."""
         self._patience = PATIENCE
         self._thread = ThreadPoolExecutor(1, "database")
         self._given: Future[Any] = self._thread.submit(_open, path)
@@ -103,37 +103,36 @@ class Database:
 
         Raises what `work` raises, or `Full`: then nothing was written. `Broken`: nobody knows.
         """
-        if small and self._instant() >= self._slow_until and not self._given.done():
+        if small and self._is_fast() and not self._given.done():
             over = asyncio.wrap_future(self._given)
             over.add_done_callback(lambda done: done.cancelled() or done.exception())  # is for whoever gave it
             await asyncio.wait((over,))
         if small and self.quick():
             with suppress(InUse):  # whoever writes there is not waited for on the loop
                 return self.write_here(work)
-        return await asyncio.wrap_future(self._give(partial(self._write, work)))
+        result = await asyncio.wrap_future(self._give(partial(self._write, work)))
+        self._move_in_time()
+        return result
 
     def quick(self) -> bool:
         """Whether a small transaction may be made in the loop's thread: by `write_here`, which raises InUse besides."""
-        return self._given.done() and self._instant() >= self._slow_until
+        return self._given.done() and self._is_fast()
 
     def write_here(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same on the loop, waiting for no other program; the thread moves the WAL into the file."""
-        self._took = 0.0
         try:
             result = self._transaction(work, patience=0)
         except BaseException:
             self._give(self._give_back)
             raise
-        finally:
-            if self._took > QUICK:
-                self._slow_until = self._instant() + SLOW
-        if self._changed >= CHECKPOINT:
-            self._give(self._move)
+        self._move_in_time()
         return result
 
     def write_now(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same, waiting for it: at the start and the stop, when no loop runs."""
-        return self._give(partial(self._write, work)).result()
+        result = self._give(partial(self._write, work)).result()
+        self._move_in_time()
+        return result
 
     def reader(self) -> sqlite3.Connection:
         """A new read-only connection, for one thread at a time."""
@@ -156,13 +155,10 @@ class Database:
 
     def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
-            result = self._transaction(work)
+            return self._transaction(work)
         except BaseException:
             self._give_back()
             raise
-        if self._changed >= CHECKPOINT:
-            self._move()
-        return result
 
     def _transaction(self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE) -> _T:
         connection = self._writer
@@ -186,6 +182,16 @@ class Database:
             connection.execute("COMMIT")
         finally:
             self._took = self._instant() - began
+            if self._took > QUICK:
+                self._slow_until = self._instant() + SLOW
+
+    def _is_fast(self) -> bool:
+        return self._took <= QUICK and self._instant() >= self._slow_until
+
+    def _move_in_time(self) -> None:
+        """Nobody waits for it."""
+        if self._changed >= CHECKPOINT:
+            self._give(self._move)
 
     def _move(self) -> None:
         """From the WAL into the file."""

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 WAIT = 10.0
 """Seconds in which it can be taken back."""
+_LISTEN = 0.1
+"""Seconds of listening before it is done: while the loop stood still somebody may have taken it back in time."""
 _SHOWN = ("customer", "gtin", "name")
 _ORIGIN = "(SELECT origin FROM boot ORDER BY n DESC LIMIT 1)"
 """Of this boot, see `edge.journal.Boot`, also in the commit in which the clock becomes right and it moves."""
@@ -133,6 +135,7 @@ class Intents:
                     for tell in self.changed:
                         tell()
                 if waiting and waiting[0].left <= 0:
+                    await asyncio.sleep(_LISTEN)
                     await self._finish(waiting[0])
                     continue
                 with suppress(TimeoutError):

@@ -92,7 +92,11 @@ class Platform:
         change: dict[str, Any] = {"kind": kind, "op": op, "key": key}
         if value is not None:
             change["value"] = value
-        self.ask("POST", "/sandbox/changes", {"store": "*", "changes": [change]})
+        self.changes(change)
+
+    def changes(self, *changes: dict[str, Any]) -> None:
+        """Put these into the feed of every store, in one go."""
+        self.ask("POST", "/sandbox/changes", {"store": "*", "changes": changes})
 
     def customer(self, name: str, cart: str, *consents: str) -> None:
         """Let the stores know a customer."""

@@ -49,7 +49,21 @@ Film = list[tuple[float, set[Code]]]
 A, B = ("8801000000012", "EAN13"), ("96385074", "EAN8")
 
 
+LOOKS = 0.1
+"""Seconds between the frames in which nothing is."""
+
+
 def presences(frames: Film) -> list[tuple[float, Code]]:
+    """What is scanned if the camera looks all the time, and sees nothing but in `frames`."""
+    looks: Film = []
+    for at, codes in frames:
+        while looks and at - looks[-1][0] > LOOKS:
+            looks.append((looks[-1][0] + LOOKS, set()))
+        looks.append((at, codes))
+    return watched(looks)
+
+
+def watched(frames: Film) -> list[tuple[float, Code]]:
     presence = Presence()
     return [(at, code) for at, codes in frames for code in presence.see(at, codes)]
 
@@ -94,6 +108,18 @@ def test_codes_do_not_bear_on_each_other(frames: Film) -> None:
     for code in (A, B):
         alone = [(at, codes & {code}) for at, codes in frames]
         assert presences(alone) == [(at, found) for at, found in presences(frames) if found == code]
+
+
+@given(films())
+def test_what_is_held_up_while_the_machine_stands_still_is_one_scan(frames: Film) -> None:
+    """It was in sight whenever the camera looked."""
+    assert len(watched([(at, {A}) for at, _ in frames])) <= 1
+
+
+def test_after_a_machine_that_stood_still_a_code_is_looked_for_as_before() -> None:
+    held, gone, again = [0.0, 0.1, 3.0, 3.1], [3.2 + n / 10 for n in range(8)], [4.0, 4.1]
+    frames: Film = [*((at, {A}) for at in held), *((at, set()) for at in gone), *((at, {A}) for at in again)]
+    assert [at for at, _ in watched(frames)] == [0.1, 4.1]
 
 
 def test_a_package_that_names_its_product_twice_is_one_scan() -> None:

@@ -56,8 +56,21 @@ async def test_a_slow_commit_gives_the_next_ones_to_the_thread_for_a_minute(data
     here = get_ident()
     assert await committer(database, watch, takes=1.1 * QUICK) == here
     for _ in range(10):
-        assert await committer(database, watch, takes=0.09 * SLOW) != here
+        watch.instant += 0.09 * SLOW
+        assert await committer(database, watch) != here
     watch.instant += 0.2 * SLOW
+    assert await committer(database, watch) == here
+
+
+async def test_what_is_slow_in_the_thread_too_stays_there(database: Database, watch: Watch) -> None:
+    """A card that is slow now and then is not tried on the loop, not even after a night."""
+    here = get_ident()
+    assert await committer(database, watch, takes=1.1 * QUICK) == here
+    for _ in range(3):
+        watch.instant += 0.9 * SLOW
+        assert await committer(database, watch, takes=1.1 * QUICK) != here
+    watch.instant += 600 * SLOW
+    assert await committer(database, watch) != here, "the last was slow"
     assert await committer(database, watch) == here
 
 
@@ -115,6 +128,21 @@ async def test_the_loop_does_not_wait_for_another_program(database: Database, wa
         assert not commit.done()
         other.execute("COMMIT")
     assert await commit != get_ident()
+
+
+async def test_nobody_waits_for_the_way_into_the_file(database: Database) -> None:
+    held = Event()
+
+    def many(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(lambda said: held.wait(20) if "wal_checkpoint" in said else None)
+        rows = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)"
+        connection.execute(f"{rows} INSERT INTO cursor SELECT 'sink ' || n, 1 FROM n", (CHECKPOINT,))
+
+    try:
+        async with asyncio.timeout(10):
+            await database.write(many)
+    finally:
+        held.set()
 
 
 async def test_what_takes_long_after_a_commit_is_the_threads(database: Database) -> None:

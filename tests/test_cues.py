@@ -123,13 +123,17 @@ async def test_the_newest_cue_wins_and_none_lasts_for_ever(monkeypatch: pytest.M
     async with asyncio.timeout(10):
         shown.show("accepted")
         assert await played.get() == "accepted"
-        for _ in range(1000):
+        for _ in range(1000):  # at once: the worst of them
             shown.show("saved")
             shown.show("unknown")
+            shown.show("accepted")
         assert [await played.get(), await played.get()] == ["no longer accepted", "unknown"]
         monkeypatch.setattr(cues, "LONGEST", 0.2)
         shown.show("saved")
         assert [await played.get(), await played.get()] == ["saved", "no longer saved"]
+        shown.show("saved")
+        shown.show("accepted")
+        assert [await played.get(), await played.get()] == ["accepted", "no longer accepted"]
         shown.show("cannot")
         assert await played.get() == "cannot"
     assert played.empty()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge import journal
+from edge import intents, journal
 from edge.batch import Batch
 from edge.clock import Clock
 from edge.database import FILE, RETRY, Database, Full
@@ -326,3 +327,18 @@ async def test_what_is_held_too_long_goes_also_where_the_disk_refused_it_first(
             watch.instant += RETRY
             await (await intake.submit(lambda _: None))
             assert held(other) == 0
+
+
+async def test_what_was_taken_back_while_the_loop_stood_still_is_not_done(database: Database, watch: Watch) -> None:
+    async with at_rest(database, watch) as intake:
+        running = asyncio.create_task(intents.Intents(database, intake).run())
+        put = partial(intents.put, action="close", arguments={}, staff="kim")
+        intent = await (await intake.submit(put))
+        await turns()
+        watch.instant += intents.WAIT + 3.0
+        await (await intake.submit(named("the next reading", [])))
+        await turns()
+        taken = await (await intake.submit(partial(intents.take_back, id=intent.id, staff="kim")))
+        assert taken, "it was done before anybody was listened to"
+        running.cancel()
+        await asyncio.wait((running,))

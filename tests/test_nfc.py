@@ -19,7 +19,7 @@ from edge.model import Ready
 from edge.ports import DeviceLost
 from peers.card import NAMES, SUCCESS, Pcscd
 from peers.needles import contents
-from peers.process import until
+from peers.process import BUSY, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +192,7 @@ def test_the_daemon_stops_though_pcscd_hangs(pcscd: Pcscd, opened: Callable[...,
     seen(store, "cart.item_added")
     begun = time.monotonic()
     store.stop()
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 2 + BUSY
 
 
 async def test_cancelling_releases_the_reader(pcscd: Pcscd) -> None:
@@ -207,7 +207,7 @@ async def test_cancelling_releases_the_reader(pcscd: Pcscd) -> None:
         running.cancel()
         await asyncio.wait([running], timeout=5)
         assert running.cancelled()
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 2 + BUSY
         assert descriptors() == before
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith("nfc-")], "the threads end")
 

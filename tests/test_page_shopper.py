@@ -16,6 +16,8 @@ from peers.store import pseudonym
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from playwright.sync_api import Route
+
     from counter import Counter
     from peers.app import App
     from peers.browser import Terminal
@@ -71,6 +73,21 @@ def test_undone_in_time_nothing_was_done(counter: Counter) -> None:
     until(lambda: time.monotonic() > time_is_over, "12 s", UNDO + 60)
     assert app.cart == [gtin(1), gtin(2)]
     assert counter.of("cart.item_removed") == []
+
+
+def test_an_undo_that_comes_too_late_does_not_say_that_nothing_was_changed(counter: Counter) -> None:
+    terminal, _, (item,) = at_the_counter(counter, 1)
+    terminal.hook("item", item["id"]).get_by_role("button", name="Remove").click()
+    waiting = terminal.confirm("Remove")
+
+    def overtaken(route: Route) -> None:
+        counter.staff["manager"].does("takeBack", id=waiting)
+        route.continue_()
+
+    terminal.page.route("**/api/intents/*", overtaken)
+    terminal.press("Undo", terminal.hook("intent", waiting))
+    terminal.page.get_by_text("It cannot be taken back any more.").wait_for()
+    assert "Nothing was changed" not in terminal.page.locator("body").inner_text()
 
 
 def test_who_touches_twice_acts_once(counter: Counter) -> None:

@@ -107,8 +107,11 @@ def test_a_catalogue_that_does_not_fit(store: Store, platform: Platform, app: Ap
     platform.customer("c-1", "k-1", "cart")
     platform.band(pseudonym("nfc", BAND), "c-1")
     big = [padded(gtin13(n)) for n in range(100, 1300)]
-    for gtin in big:
-        platform.product(gtin, "나" * 5000, "1")
+    price = {"amount": "1", "currency": "KRW"}
+    value = {"name": "나" * 5000, "price": price}
+    made = [{"kind": "product", "op": "upsert", "key": gtin, "value": value} for gtin in big]
+    for n in range(0, len(made), 300):
+        platform.changes(*made[n : n + 300])
     store.start()
     store.ready()
     until(lambda: "the cache does not fit" in store.tail(), "the feed to find no room", 60)
@@ -118,8 +121,7 @@ def test_a_catalogue_that_does_not_fit(store: Store, platform: Platform, app: Ap
     until(lambda: store.status()["held"] == 10, "ten scans held", 20)
     until(lambda: used(store) < CAPACITY // 2, lambda: f"{used(store)} to be less", 60)
     assert store.status()["readings"]["cannot"] == 0
-    for gtin in big:
-        platform.change("product", gtin, None)
+    platform.changes(*({"kind": "product", "op": "delete", "key": gtin} for gtin in big))
     store.stop()  # else it looks again after a minute
     store.start()
     store.ready()
@@ -191,7 +193,7 @@ def test_a_loyalty_code_that_is_a_product_code_too(struck: Callable[[Table], Str
 
 def test_a_disk_that_is_full_at_the_start(struck: Callable[[Table], Struck], app: App) -> None:
     """The daemon says so and waits; with room again it goes on where it was."""
-    store = struck({"session": "1s"})
+    store = struck({"session": "5s"})
     store.fault = "pwrite64:error=ENOSPC"
     store.start()
     until(lambda: "the disk takes nothing" in store.said, "it to see that", 20)
@@ -199,7 +201,7 @@ def test_a_disk_that_is_full_at_the_start(struck: Callable[[Table], Struck], app
     assert (status, reason[:23]) == (503, "the disk takes nothing:")
     store.mend()
     store.ready()
+    until(lambda: store.of("session.ended"), "the session before to have ended")
     store.tap(BAND)
     store.scan(2)
     until(lambda: len(app.received) == 2, "the next item", 20)
-    until(lambda: store.of("session.ended"), "the session before to have ended")

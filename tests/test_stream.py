@@ -58,8 +58,8 @@ class Page(Stream):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Furnish a store without sinks."""
-    Store(tmp_path / "store").close()
+    """Furnish a store without sinks, in which nothing falls due."""
+    Store(tmp_path / "store", floor={"session": "10m", "claim": "10m"}).close()
     return tmp_path / "store"
 
 

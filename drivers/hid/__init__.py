@@ -14,9 +14,10 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,10 @@ from evdev import InputDevice
 from evdev import ecodes as e
 from msgspec import Meta
 
+from drivers import beside
 from drivers.hid.keyboard import Keyboard
 from drivers.hid.layouts import Name
-from edge.model import Ready, Scan
+from edge.model import Reading, Ready, Scan
 from edge.ports import DeviceLost, Emit
 
 log = logging.getLogger(__name__)
@@ -77,26 +79,26 @@ class Driver:
         path = self.path or Path(await asyncio.to_thread(self._found))  # it opens each, which takes its time
         try:
             with closing(InputDevice(path)) as device:
-                await self._follow(device, emit)
+                await beside.follow(partial(self._read, device), emit, f"scanner {path}")
         except OSError as error:
             raise DeviceLost(f"{path} {_REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)}") from None
 
-    async def _follow(self, device: _Device, emit: Emit) -> None:
+    def _read(self, device: _Device, wait: beside.Wait) -> Iterator[Reading]:
         if not _types(device):
             raise DeviceLost(f"{device.path} has no digits and no Enter; name another event device of the scanner")
         fcntl.ioctl(device.fd, _SET_CLOCK, struct.pack("i", time.CLOCK_MONOTONIC))
         if self.grab:
             device.grab()
         log.info("%s: scanner %s, %s", self.read_point, device.path, device.name)
-        await emit(Ready(read_point=self.read_point))
+        yield Ready(read_point=self.read_point)
         keyboard = Keyboard(self.layout, time.monotonic(), self.prefix, self.suffix)
         while True:
-            await _readable(device.fd)
+            wait(device.fd, None)
             before = keyboard.trouble
             with suppress(BlockingIOError):
                 for event in device.read():
                     if line := keyboard.take(event):
-                        await emit(Scan(read_point=self.read_point, text=line))
+                        yield Scan(read_point=self.read_point, text=line)
             if keyboard.trouble and keyboard.trouble != before:
                 log.warning("%s: a line is thrown away: %s", self.read_point, keyboard.trouble)
 
@@ -164,12 +166,3 @@ def _keyboards() -> list[_Keyboard]:
 
 def _types(device: _Device) -> bool:
     return set(device.capabilities().get(e.EV_KEY, [])) >= _TYPING
-
-
-async def _readable(descriptor: int) -> None:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(descriptor)

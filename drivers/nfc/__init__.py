@@ -19,6 +19,7 @@ from pathlib import Path
 
 from smartcard import scard
 
+from drivers import beside
 from drivers.nfc import card, kernel, panel
 from drivers.nfc.card import Card
 from drivers.nfc.panel import Panel
@@ -65,34 +66,41 @@ class Driver:
         self._panel.show(outcome)
 
     async def run(self, emit: Emit) -> None:
-        loop, said = asyncio.get_running_loop(), asyncio.Queue[_Word]()
+        loop, said = asyncio.get_running_loop(), asyncio.Queue[BaseException | None]()
         name = f"nfc-{id(self):x}"
         if any(thread.name == name for thread in threading.enumerate()):
             raise DeviceLost(_HUNG)
 
+        taking = beside.Taking(emit, said.put_nowait)
+
+        def hear(word: _Word) -> None:
+            if isinstance(word, Ready | Tap):
+                taking.take(word)
+                word = None
+            said.put_nowait(word)
+
         def say(word: _Word) -> None:
             with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
-                loop.call_soon_threadsafe(said.put_nowait, word)
+                loop.call_soon_threadsafe(hear, word)
 
-        def beside(work: Callable[[], None]) -> None:
+        def start(work: Callable[[], None]) -> None:
             threading.Thread(target=work, name=name, daemon=True).start()
 
         watch = _Watch(self, say, self._panel.attach)
-        beside(watch.run)
-        word: _Word = None
+        start(watch.run)
+        word: BaseException | None = None
         try:
-            while not isinstance(word, DeviceLost):
-                if word:
-                    await emit(word)
+            while not word:
                 word = await _within(SILENCE, said.get())
                 if isinstance(word, _Hung):
                     # pcscd's library waits by the wall clock: if that was set back, for as long as that.
-                    beside(watch.stir)
+                    start(watch.stir)
                     word = await _within(STOPPING, said.get())
             raise word
         finally:
+            taking.cancel()
             watch.stopping.set()
-            beside(watch.cancel)
+            start(watch.cancel)
             while not isinstance(word, DeviceLost):
                 word = await _within(STOPPING, said.get())
 
@@ -219,7 +227,7 @@ class _Watch:
             state = new
 
 
-async def _within(seconds: float, word: Awaitable[_Word]) -> _Word:
+async def _within(seconds: float, word: Awaitable[BaseException | None]) -> BaseException | None:
     try:
         async with asyncio.timeout(seconds):
             return await word

@@ -7,7 +7,6 @@ it keeps what it does not know, as the contract asks, but lists it there as well
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -383,7 +382,6 @@ class App:
         if first is None:
             self._store.write(json.dumps(delivery.payload.decode()) + "\n")
             self._store.flush()
-            os.fsync(self._store.fileno())
             self._remember(delivery.payload, delivery.expiry)
             return
         self.repeats += 1

@@ -38,7 +38,7 @@ class Struck(Store):
         strace = [*STRACE, "-o", str(self._trace), *inject]
         self._child = Child([*strace, *command("run", self.config)], self.log, cwd=self.folder)
 
-    def fell(self, seconds: float = 60) -> None:
+    def fell(self, seconds: float = 240) -> None:
         """Wait until the daemon has ended by itself."""
         until(lambda: not self.running, lambda: f"the end by {self.fault}:\n{self.tail()}", seconds)
 

@@ -68,7 +68,11 @@ export function destroy(key, question, method, path, body) {
 /** Takes back what waits. */
 export const undo = (intent) =>
   press(`undo ${intent.id}`, async () => {
-    await call("DELETE", `/api/intents/${intent.id}`);
+    try {
+      await call("DELETE", `/api/intents/${intent.id}`);
+    } catch (problem) {
+      throw problem.code === "not-found" ? new Problem("too-late") : problem;
+    }
     state.intents = state.intents.filter((known) => known.id !== intent.id);
     tell(_("Taken back: nothing was done."));
   });

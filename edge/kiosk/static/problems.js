@@ -19,6 +19,7 @@ const WORDS = {
   csrf: () => [_("The page was out of date."), unchanged(), _("Reload the page and try again.")],
   host: () => [_("The page was opened at another address."), unchanged(), _("Open it at the address that the gateway printed at its start.")],
   "not-found": () => [_("It is not there any more."), unchanged(), _("Look again: somebody else may have been faster.")],
+  "too-late": () => [_("It cannot be taken back any more."), once(), _("Look again: it was done, or somebody else took it back.")],
   "no-consent": () => [_("This shopper has not agreed to the cart."), unchanged(), _("The shopper can agree in the app. Then try again.")],
   "not-here": () => [_("The shopper is not here now."), unchanged(), _("Have the shopper tap a band at a till, then try again.")],
   "already-given": () => [_("This scan was given to somebody else already."), unchanged(), _("Scan the product again for this shopper.")],

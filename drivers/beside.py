@@ -1,0 +1,127 @@
+"""What a device says, read in a thread of its own, and taken in the order in which it came.
+
+The loop may stand still, as in a commit on a slow card. Meanwhile a device that nobody reads would run over, two codes
+would run together, and a tap at one device could overtake a scan made before it at another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from edge.model import Reading
+from edge.ports import Emit
+
+_T = TypeVar("_T")
+
+WAITING = 1000
+"""Readings that may wait for the loop; then the device waits."""
+STOPPING = 2.0
+"""Seconds that the thread may take to end."""
+
+Wait = Callable[[int, float | None], bool]
+"""Waits until something can be read from a descriptor, or for so many seconds; whether something can be read."""
+
+
+class _Stopped(Exception):
+    """Ends the thread."""
+
+
+class Taking:
+    """Emits readings in the order of the calls, also while `emit` waits. `failed` is told what `emit` raises."""
+
+    def __init__(self, emit: Emit, failed: Callable[[BaseException], None]) -> None:
+        self._emit = emit
+        self._failed = failed
+        self._emitting: set[asyncio.Future[None]] = set()
+
+    def take(self, reading: Reading) -> None:
+        task = asyncio.ensure_future(self._emit(reading))
+        self._emitting.add(task)
+        task.add_done_callback(self._taken)
+
+    def cancel(self) -> None:
+        for task in self._emitting:
+            task.cancel()
+
+    def _taken(self, task: asyncio.Future[None]) -> None:
+        self._emitting.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._failed(error)
+
+
+async def follow(read: Callable[[Wait], Iterator[Reading]], emit: Emit, name: str) -> None:
+    """Emits what `read` yields in a thread, which waits in `Wait` alone. Raises what it raises; until then for ever."""
+    followed = _Followed(read, emit, asyncio.get_running_loop().create_future())
+    thread = threading.Thread(target=followed.work, name=name, daemon=True)
+    thread.start()
+    try:
+        await followed.over
+    finally:
+        followed.stop()
+        followed.taking.cancel()
+        await asyncio.to_thread(thread.join, STOPPING)
+        os.close(followed.stopped)
+
+
+@dataclass(slots=True)
+class _Followed:
+    """`work` and `wait` are the thread's, all else is the loop's."""
+
+    read: Callable[[Wait], Iterator[Reading]]
+    emit: Emit
+    over: asyncio.Future[None]
+    stopped: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC))
+    """Is readable when the thread is to end."""
+    taking: Taking = field(init=False)
+    _room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WAITING))
+    _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.taking = Taking(self._pass, self._end)
+
+    def work(self) -> None:
+        try:
+            for reading in self.read(self.wait):
+                self._room.acquire()
+                if self._stopping:
+                    return
+                self._say(self.taking.take, reading)
+        except _Stopped:
+            return
+        except Exception as error:  # whatever it is, it belongs to who waits
+            self._say(self._end, error)
+
+    def wait(self, descriptor: int, seconds: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self.stopped, select.POLLIN)
+        poll.register(descriptor, select.POLLIN)
+        ready = dict(poll.poll(None if seconds is None else max(1.0, seconds * 1000)))
+        if self.stopped in ready:
+            raise _Stopped
+        return descriptor in ready
+
+    def stop(self) -> None:
+        self._stopping = True
+        os.eventfd_write(self.stopped, 1)
+        self._room.release()
+
+    def _say(self, what: Callable[[_T], None], about: _T) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self.over.get_loop().call_soon_threadsafe(what, about)
+
+    async def _pass(self, reading: Reading) -> None:
+        try:
+            await self.emit(reading)
+        finally:
+            self._room.release()
+
+    def _end(self, error: BaseException) -> None:
+        if not self.over.done():
+            self.over.set_exception(error)
