@@ -25,7 +25,7 @@ from typing import Literal
 import serial
 from serial.tools import list_ports
 
-from drivers import beside
+from edge import beside
 from edge.model import Reading, Ready, Scan
 from edge.ports import DeviceLost, Duration, Emit
 

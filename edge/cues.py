@@ -1,6 +1,7 @@
 """What a shopper hears or sees at one device: the newest cue wins, and whatever goes wrong with one harms nothing.
 
-Of those that come at once, as after a slow commit, the worst wins: nobody is told that all is well while it is not.
+Of those that come before the loop gets round to play one, as after a slow commit, the worst wins: nobody is told that
+all is well while it is not.
 """
 
 from __future__ import annotations

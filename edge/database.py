@@ -48,9 +48,11 @@ CHECKED = 32_000_000
 PATIENCE = 5000
 """Milliseconds to wait for another program that writes."""
 QUICK = 0.01
-"""Seconds that a COMMIT may hold the event loop up. What waits in a device meanwhile may be overrun."""
+"""Seconds that a COMMIT may hold the event loop up."""
+QUICK_AWAY = 0.03
+"""The same of one in the thread, which may wait for the interpreter besides."""
 SLOW = 60.0
-"""Seconds for which the thread has all commits after one that took longer, its own included."""
+"""Seconds for which the thread has all commits after one that took longer."""
 RETRY = 1.0
 """Seconds until what the disk did not take is tried again."""
 SHRINK = 2000
@@ -91,7 +93,7 @@ class Database:
         self._broken: Broken | None = None
         self._slow_until = 0.0
         self._took = 0.0
-        """Seconds of the last COMMIT: the loop has the next one only if that was quick."""
+        """Seconds of the last COMMIT that wrote: the loop has the next one only if that was quick."""
         self._patience = PATIENCE
         self._thread = ThreadPoolExecutor(1, "database")
         self._given: Future[Any] = self._thread.submit(_open, path)
@@ -121,7 +123,7 @@ class Database:
     def write_here(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same on the loop, waiting for no other program; the thread moves the WAL into the file."""
         try:
-            result = self._transaction(work, patience=0)
+            result = self._transaction(work, patience=0, quick=QUICK)
         except BaseException:
             self._give(self._give_back)
             raise
@@ -160,7 +162,9 @@ class Database:
             self._give_back()
             raise
 
-    def _transaction(self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE) -> _T:
+    def _transaction(
+        self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE, quick: float = QUICK_AWAY
+    ) -> _T:
         connection = self._writer
         with self._judged():
             self._wait(patience)
@@ -168,7 +172,7 @@ class Database:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 result = work(connection)
-                self._commit(connection)
+                self._commit(connection, quick, wrote=connection.total_changes > before)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -176,20 +180,21 @@ class Database:
         self._changed += connection.total_changes - before
         return result
 
-    def _commit(self, connection: sqlite3.Connection) -> None:
+    def _commit(self, connection: sqlite3.Connection, quick: float, *, wrote: bool) -> None:
         began = self._instant()
         try:
             connection.execute("COMMIT")
         finally:
-            self._took = self._instant() - began
-            if self._took > QUICK:
-                self._slow_until = self._instant() + SLOW
+            if wrote:
+                self._took = self._instant() - began
+                if self._took > quick:
+                    self._slow_until = self._instant() + SLOW
 
     def _is_fast(self) -> bool:
         return self._took <= QUICK and self._instant() >= self._slow_until
 
     def _move_in_time(self) -> None:
-        """Nobody waits for it."""
+        """The thread moves them once there are CHECKPOINT changed rows."""
         if self._changed >= CHECKPOINT:
             self._give(self._move)
 

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 WAIT = 10.0
 """Seconds in which it can be taken back."""
-_LISTEN = 0.1
-"""Seconds of listening before it is done: while the loop stood still somebody may have taken it back in time."""
+_TURNS = 20
+"""Of the loop, before it is done: who took it back while the loop stood still is heard in three or four."""
 _SHOWN = ("customer", "gtin", "name")
 _ORIGIN = "(SELECT origin FROM boot ORDER BY n DESC LIMIT 1)"
 """Of this boot, see `edge.journal.Boot`, also in the commit in which the clock becomes right and it moves."""
@@ -135,7 +135,8 @@ class Intents:
                     for tell in self.changed:
                         tell()
                 if waiting and waiting[0].left <= 0:
-                    await asyncio.sleep(_LISTEN)
+                    for _ in range(_TURNS):
+                        await asyncio.sleep(0)
                     await self._finish(waiting[0])
                     continue
                 with suppress(TimeoutError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers import beside
+from edge import beside
 from edge.model import Reading, Ready, Scan
 from edge.ports import DeviceLost
 from peers.process import until
@@ -90,7 +90,10 @@ async def test_what_was_said_before_the_plug_was_pulled_is_taken(ended: ExitStac
     wire = Wire(ended)
     heard: list[Reading] = []
 
+    room = asyncio.Event()
+
     async def emit(reading: Reading) -> None:
+        await room.wait()
         heard.append(reading)
 
     with following(wire, emit) as running:
@@ -98,6 +101,7 @@ async def test_what_was_said_before_the_plug_was_pulled_is_taken(ended: ExitStac
         for letter in "xyz":
             wire.say(letter)
         wire.unplug()
+        asyncio.get_running_loop().call_later(0.2, room.set)
         with pytest.raises(DeviceLost, match="unplugged"):
             await asyncio.wait_for(running, 20)
     assert [reading.text for reading in heard if isinstance(reading, Scan)] == ["x", "y", "z"]
@@ -122,6 +126,22 @@ async def test_it_ends_when_it_is_cancelled(ended: ExitStack, monkeypatch: pytes
         await asyncio.wait_for(asyncio.wait([running]), 20)
     assert running.cancelled()
     until(lambda: not [one for one in threading.enumerate() if one.name == "beside a test"], "the thread to end")
+
+
+async def test_what_a_thread_that_was_given_up_says_later_is_not_taken() -> None:
+    """As one that hung until pcscd was started again: whoever tapped then has left."""
+    heard: list[Reading] = []
+
+    async def emit(reading: Reading) -> None:
+        heard.append(reading)
+
+    taking = beside.Taking(emit, lambda _: None)
+    taking.take(Scan(read_point="till", text="a"))
+    await taking.rest()
+    taking.stop()
+    taking.take(Scan(read_point="till", text="b"))
+    await taking.rest()
+    assert heard == [Scan(read_point="till", text="a")]
 
 
 async def test_a_fault_of_who_takes_it_is_the_drivers(ended: ExitStack) -> None:

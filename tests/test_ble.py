@@ -23,7 +23,7 @@ from peers.bluez import BlueZ, DBus, Said
 from peers.day import SEED
 from peers.gtin import gtin13, padded
 from peers.needles import contents
-from peers.process import BUSY, until
+from peers.process import STOP, until
 from peers.store import Store, Table, pseudonym
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def test_silence_begins_the_scan_anew_without_an_event_however_badly_it_ends(
     bluez.hang()
     begun = time.monotonic()
     store.stop()
-    assert time.monotonic() - begun < 2 + BUSY, "it stops though bluetoothd hangs"
+    assert time.monotonic() - begun < STOP, "it stops though bluetoothd hangs"
 
 
 @pytest.mark.parametrize("scan", ["active", "passive"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bands import BAND, OTHER
-from peers.process import until
+from peers.process import STOP, until
 from peers.store import Store, pseudonym
 from peers.strike import Struck
 from peers.systemd import Systemd
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 CUT = "takes taps and scans, platform unavailable, cart unavailable"
 WATCHDOG = 9.0
 """Seconds; the daemon feeds it every three."""
-STOP = 9.0  # seconds: before systemd would kill it; five are aimed at, a machine that also runs other tests gets more
 STUCK = 60_000_000
 """Microseconds that a system call takes which hangs."""
 
@@ -99,7 +98,7 @@ def test_a_loop_that_hangs_is_not_fed_for(store: Store, systemd: Systemd) -> Non
 def test_a_writer_that_hangs_is_not_fed_for(
     broker: Mosquitto, platform: Platform, tmp_path: Path, ended: ExitStack, systemd: Systemd
 ) -> None:
-    """The disk does not answer: the loop goes on, and the page with it, but no tap can be taken."""
+    """The disk does not answer the thread: the loop goes on, and the page with it, but no tap can be taken."""
     store = Struck(tmp_path / "store", cart={"broker": broker.url, "protocol": "5"}, platform=platform.table)
     ended.callback(store.close)
     platform.customer("c-1", "k-1", "cart")

@@ -70,6 +70,7 @@ def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) ->
     until(lambda: app.cart == [gtin(1)], "the cart")
     asked = time.monotonic()
     counter.staff["clerk"].does("removeItem", {"id": item["id"]}, seq=item["seq"])
+    waits = time.monotonic()
     counter.store.kill()
     counter.store.start()
     counter.store.ready()
@@ -80,7 +81,7 @@ def test_what_was_to_be_done_is_done_once_after_a_power_cut(counter: Counter) ->
         assert [(intent["action"], intent["staff"]) for intent in intents] == [("remove", "jun")]
         assert cart == [gtin(1)]
     until(lambda: app.cart == [], "the removal", 60)
-    assert time.monotonic() - asked > WAIT
+    assert time.monotonic() - waits > WAIT
     counter.store.kill()
     counter.store.start()
     counter.store.ready()

@@ -323,11 +323,11 @@ async def test_a_certificate_is_always_checked(certificate: Path, token: str) ->
         refused = await verify(url, token)
         for _ in range(3):
             trusted = await verify(url, token, f"--ca-file={certificate}")
-            if "within 1 s" not in trusted.checks["reachable"]["answered"]:  # as this machine may be for a moment
+            if trusted.being("bad", "odd") == set():  # this machine may be slow for a moment
                 break
     assert refused.being("bad") == {"reachable"}
     assert "its certificate is not trusted" in refused.checks["reachable"]["answered"]
-    assert (trusted.code, trusted.being("bad", "odd")) == (0, set())
+    assert (trusted.code, trusted.being("bad", "odd")) == (0, set()), trusted.checks
 
 
 # Calls that make no sense

@@ -11,7 +11,7 @@ from edge import codes as texts
 TOGETHER, REARMED = 0.5, 0.8
 """Seconds between two sightings that make a code present; seconds out of sight after which it may be scanned again."""
 BLIND = 0.5
-"""Seconds from one look to the next; what goes beyond is a machine that stood still, and no time out of sight."""
+"""Seconds from one look to the next; what goes beyond, as when the machine stood still, is no time out of sight."""
 
 
 class Presence:
@@ -26,7 +26,7 @@ class Presence:
         new = []
         blind = max(0.0, at - self._looked - BLIND)
         self._looked = at
-        self._seen = {what: (last + blind * present, present) for what, (last, present) in self._seen.items()}
+        self._seen = {what: (last + blind if here else last, here) for what, (last, here) in self._seen.items()}
         for what, code in {_named(code): code for code in codes}.items():
             last, present = self._seen.get(what, (-inf, False))
             gap = round(at - last, 3)  # 1.2 - 0.4 is a little less than 0.8

@@ -25,9 +25,9 @@ from evdev import InputDevice
 from evdev import ecodes as e
 from msgspec import Meta
 
-from drivers import beside
 from drivers.hid.keyboard import Keyboard
 from drivers.hid.layouts import Name
+from edge import beside
 from edge.model import Reading, Ready, Scan
 from edge.ports import DeviceLost, Emit
 

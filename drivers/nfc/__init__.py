@@ -19,10 +19,10 @@ from pathlib import Path
 
 from smartcard import scard
 
-from drivers import beside
 from drivers.nfc import card, kernel, panel
 from drivers.nfc.card import Card
 from drivers.nfc.panel import Panel
+from edge import beside
 from edge.model import Outcome, Ready, Tap
 from edge.ports import DeviceLost, Emit
 
@@ -76,8 +76,9 @@ class Driver:
         def hear(word: _Word) -> None:
             if isinstance(word, Ready | Tap):
                 taking.take(word)
-                word = None
-            said.put_nowait(word)
+                said.put_nowait(None)
+            else:
+                said.put_nowait(word)
 
         def say(word: _Word) -> None:
             with suppress(RuntimeError):  # the loop is closed: pcscd hung for that long
@@ -98,7 +99,7 @@ class Driver:
                     word = await _within(STOPPING, said.get())
             raise word
         finally:
-            taking.cancel()
+            taking.stop()
             watch.stopping.set()
             start(watch.cancel)
             while not isinstance(word, DeviceLost):

@@ -1,4 +1,4 @@
-"""What a device says, read in a thread of its own, and taken in the order in which it came.
+"""For drivers: what a device says, read in a thread of its own, and taken in the order in which it came.
 
 The loop may stand still, as in a commit on a slow card. Meanwhile a device that nobody reads would run over, two codes
 would run together, and a tap at one device could overtake a scan made before it at another.
@@ -34,19 +34,29 @@ class _Stopped(Exception):
 
 
 class Taking:
-    """Emits readings in the order of the calls, also while `emit` waits. `failed` is told what `emit` raises."""
+    """Begins to emit readings in the order of the calls, in the loop. `failed` is told what `emit` raises."""
 
     def __init__(self, emit: Emit, failed: Callable[[BaseException], None]) -> None:
         self._emit = emit
         self._failed = failed
         self._emitting: set[asyncio.Future[None]] = set()
+        self._over = False
 
     def take(self, reading: Reading) -> None:
+        if self._over:
+            return
         task = asyncio.ensure_future(self._emit(reading))
         self._emitting.add(task)
         task.add_done_callback(self._taken)
 
-    def cancel(self) -> None:
+    async def rest(self) -> None:
+        """Waits until all is emitted."""
+        if self._emitting:
+            await asyncio.wait(self._emitting)
+
+    def stop(self) -> None:
+        """From now on nothing is taken: a thread that hung may say something in an hour."""
+        self._over = True
         for task in self._emitting:
             task.cancel()
 
@@ -57,17 +67,22 @@ class Taking:
 
 
 async def follow(read: Callable[[Wait], Iterator[Reading]], emit: Emit, name: str) -> None:
-    """Emits what `read` yields in a thread, which waits in `Wait` alone. Raises what it raises; until then for ever."""
+    """Runs `read` in a thread, and emits what it yields. It may block in `Wait` alone, which also ends it.
+
+    Ends only by raising what `read` or `emit` raised, or when it is cancelled.
+    """
     followed = _Followed(read, emit, asyncio.get_running_loop().create_future())
     thread = threading.Thread(target=followed.work, name=name, daemon=True)
     thread.start()
     try:
         await followed.over
+    except Exception:
+        await followed.taking.rest()
+        raise
     finally:
         followed.stop()
-        followed.taking.cancel()
         await asyncio.to_thread(thread.join, STOPPING)
-        os.close(followed.stopped)
+        os.close(followed.bell)
 
 
 @dataclass(slots=True)
@@ -77,8 +92,8 @@ class _Followed:
     read: Callable[[Wait], Iterator[Reading]]
     emit: Emit
     over: asyncio.Future[None]
-    stopped: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC))
-    """Is readable when the thread is to end."""
+    bell: int = field(default_factory=lambda: os.eventfd(0, os.EFD_CLOEXEC))
+    """Is rung when the thread is to end."""
     taking: Taking = field(init=False)
     _room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WAITING))
     _stopping: bool = False
@@ -99,17 +114,20 @@ class _Followed:
             self._say(self._end, error)
 
     def wait(self, descriptor: int, seconds: float | None) -> bool:
+        if self._stopping:
+            raise _Stopped
         poll = select.poll()
-        poll.register(self.stopped, select.POLLIN)
+        poll.register(self.bell, select.POLLIN)
         poll.register(descriptor, select.POLLIN)
         ready = dict(poll.poll(None if seconds is None else max(1.0, seconds * 1000)))
-        if self.stopped in ready:
+        if self.bell in ready:
             raise _Stopped
         return descriptor in ready
 
     def stop(self) -> None:
+        self.taking.stop()
         self._stopping = True
-        os.eventfd_write(self.stopped, 1)
+        os.eventfd_write(self.bell, 1)
         self._room.release()
 
     def _say(self, what: Callable[[_T], None], about: _T) -> None:
