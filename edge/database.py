@@ -47,12 +47,10 @@ CHECKED = 32_000_000
 """Bytes up to which a database is checked through at every start; a bigger one only if it is suspect."""
 PATIENCE = 5000
 """Milliseconds to wait for another program that writes."""
-QUICK = 0.01
+QUICK = 0.05
 """Seconds that a COMMIT may hold the event loop up."""
-QUICK_AWAY = 0.03
-"""The same of one in the thread, which may wait for the interpreter besides."""
 SLOW = 60.0
-"""Seconds for which the thread has all commits after one that took longer."""
+"""Seconds for which the thread has all commits after one that took longer, its own included."""
 RETRY = 1.0
 """Seconds until what the disk did not take is tried again."""
 SHRINK = 2000
@@ -123,7 +121,7 @@ class Database:
     def write_here(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The same on the loop, waiting for no other program; the thread moves the WAL into the file."""
         try:
-            result = self._transaction(work, patience=0, quick=QUICK)
+            result = self._transaction(work, patience=0)
         except BaseException:
             self._give(self._give_back)
             raise
@@ -162,9 +160,7 @@ class Database:
             self._give_back()
             raise
 
-    def _transaction(
-        self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE, quick: float = QUICK_AWAY
-    ) -> _T:
+    def _transaction(self, work: Callable[[sqlite3.Connection], _T], patience: int = PATIENCE) -> _T:
         connection = self._writer
         with self._judged():
             self._wait(patience)
@@ -172,7 +168,7 @@ class Database:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 result = work(connection)
-                self._commit(connection, quick, wrote=connection.total_changes > before)
+                self._commit(connection, wrote=connection.total_changes > before)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -180,14 +176,14 @@ class Database:
         self._changed += connection.total_changes - before
         return result
 
-    def _commit(self, connection: sqlite3.Connection, quick: float, *, wrote: bool) -> None:
+    def _commit(self, connection: sqlite3.Connection, *, wrote: bool) -> None:
         began = self._instant()
         try:
             connection.execute("COMMIT")
         finally:
             if wrote:
                 self._took = self._instant() - began
-                if self._took > quick:
+                if self._took > QUICK:
                     self._slow_until = self._instant() + SLOW
 
     def _is_fast(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.database import CHECKPOINT, FILE, PATIENCE, QUICK, QUICK_AWAY, SLOW, WAL_KEPT, Database
+from edge.database import CHECKPOINT, FILE, PATIENCE, QUICK, SLOW, WAL_KEPT, Database
 from watch import Watch
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def test_what_is_slow_in_the_thread_too_stays_there(database: Database, wa
     assert await committer(database, watch, takes=1.1 * QUICK) == here
     for _ in range(3):
         watch.instant += 0.9 * SLOW
-        assert await committer(database, watch, takes=1.1 * QUICK_AWAY) != here
+        assert await committer(database, watch, takes=1.1 * QUICK) != here
     watch.instant += 600 * SLOW
     await database.write(lambda connection: connection.set_trace_callback(None))  # no row: the disk did nothing
     assert await committer(database, watch, takes=1.1 * QUICK) != here, "the last was slow"
