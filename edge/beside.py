@@ -40,10 +40,10 @@ class Taking:
         self._emit = emit
         self._failed = failed
         self._emitting: set[asyncio.Future[None]] = set()
-        self._over = False
+        self.stopped = False
 
     def take(self, reading: Reading) -> None:
-        if self._over:
+        if self.stopped:
             return
         task = asyncio.ensure_future(self._emit(reading))
         self._emitting.add(task)
@@ -56,7 +56,7 @@ class Taking:
 
     def stop(self) -> None:
         """From now on nothing is taken: a thread that hung may say something in an hour."""
-        self._over = True
+        self.stopped = True
         for task in self._emitting:
             task.cancel()
 
@@ -76,7 +76,7 @@ async def follow(read: Callable[[Wait], Iterator[Reading]], emit: Emit, name: st
     thread.start()
     try:
         await followed.over
-    except Exception:
+    except Exception:  # whatever it is: what was said before it is still taken
         await followed.taking.rest()
         raise
     finally:
@@ -96,7 +96,6 @@ class _Followed:
     """Is rung when the thread is to end."""
     taking: Taking = field(init=False)
     _room: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(WAITING))
-    _stopping: bool = False
 
     def __post_init__(self) -> None:
         self.taking = Taking(self._pass, self._end)
@@ -105,7 +104,7 @@ class _Followed:
         try:
             for reading in self.read(self.wait):
                 self._room.acquire()
-                if self._stopping:
+                if self.taking.stopped:
                     return
                 self._say(self.taking.take, reading)
         except _Stopped:
@@ -114,7 +113,7 @@ class _Followed:
             self._say(self._end, error)
 
     def wait(self, descriptor: int, seconds: float | None) -> bool:
-        if self._stopping:
+        if self.taking.stopped:
             raise _Stopped
         poll = select.poll()
         poll.register(self.bell, select.POLLIN)
@@ -126,7 +125,6 @@ class _Followed:
 
     def stop(self) -> None:
         self.taking.stop()
-        self._stopping = True
         os.eventfd_write(self.bell, 1)
         self._room.release()
 

@@ -89,7 +89,6 @@ async def test_what_comes_while_the_loop_stands_still_keeps_its_order_across_dev
 async def test_what_was_said_before_the_plug_was_pulled_is_taken(ended: ExitStack) -> None:
     wire = Wire(ended)
     heard: list[Reading] = []
-
     room = asyncio.Event()
 
     async def emit(reading: Reading) -> None:
